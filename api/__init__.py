@@ -1,0 +1,1 @@
+"""Every way in: REST, streaming, OpenAI-compatible, web page, command line."""

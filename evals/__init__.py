@@ -1,0 +1,1 @@
+"""Is it true? Gold sets, metrics, runs, comparisons, gates, reports."""

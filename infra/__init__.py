@@ -1,0 +1,1 @@
+"""The ground: settings, database, telemetry. Imports nothing of ours."""

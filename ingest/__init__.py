@@ -1,0 +1,1 @@
+"""Documents in: a source, bytes, elements, chunks, vectors, one transaction."""

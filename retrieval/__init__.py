@@ -1,0 +1,1 @@
+"""Answers out: a question, its passages, an answer, its proof."""
