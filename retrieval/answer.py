@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from retrieval.verification import Verdict
 
@@ -118,4 +117,3 @@ class Answer:
     degraded: tuple[str, ...] = ()
     question: str = ""
     detail: str | None = None
-    retrieved: tuple[Mapping[str, Any], ...] = ()

@@ -1,0 +1,159 @@
+"""The bodies that requests carry. Unknown fields and wrong types are refused; limits stand in the types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_QUESTION = 10_000
+MAX_TEXT = 10_000_000
+
+Question = Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION)]
+TopK = Annotated[int, Meta(ge=1, le=100)]
+Name = Annotated[str, Meta(min_length=1, max_length=63)]
+Short = Annotated[str, Meta(max_length=2000)]
+Long = Annotated[str, Meta(max_length=50_000)]
+GroupList = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=200)]
+Filter = dict[str, Any]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every request body."""
+
+
+class NewCollection(Body):
+    """``POST /v1/collections``."""
+
+    name: str
+    description: Short | None = None
+
+
+class CollectionPatch(Body):
+    """``PATCH /v1/collections/{name}``."""
+
+    description: Short | None = None
+
+
+class NewDocument(Body):
+    """``PUT …/documents/{external_id}`` with a JSON body: text that is kept to the letter."""
+
+    text: Annotated[str, Meta(max_length=MAX_TEXT)]
+    title: Short | None = None
+    url: Short | None = None
+    metadata: dict[str, Any] | None = None
+    allowed_groups: GroupList | None = None
+    version: Annotated[str, Meta(max_length=200)] | int | None = None
+
+
+class SearchBody(Body):
+    """``POST /v1/search``."""
+
+    query: Question
+    collections: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
+    top_k: TopK = 10
+    mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    filter: Filter | None = None
+    rerank: bool | None = None
+
+
+class ChatTurn(Body):
+    """One earlier message of a conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Long
+
+
+class AnswerBody(Body):
+    """``POST /v1/answer``."""
+
+    question: Question
+    messages: Annotated[list[ChatTurn], Meta(max_length=100)] | None = None
+    collections: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
+    filter: Filter | None = None
+    top_k: TopK | None = None
+    audience: Literal["internal", "customer"] = "internal"
+    stream: bool = False
+
+
+class FeedbackBody(Body):
+    """``POST /v1/answers/{id}/feedback``."""
+
+    rating: Literal["up", "down"]
+    comment: Long | None = None
+    correction: Long | None = None
+
+
+class VerifyPassage(Body):
+    """A passage to verify against, with the caller's own id for it."""
+
+    text: Annotated[str, Meta(max_length=1_000_000)]
+    id: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class VerifyBody(Body):
+    """``POST /v1/verify``."""
+
+    answer: Long
+    passages: Annotated[
+        list[Annotated[str, Meta(max_length=1_000_000)] | VerifyPassage], Meta(max_length=200)
+    ]
+    question: Annotated[str, Meta(max_length=MAX_QUESTION)] | None = None
+
+
+class TicketMessage(Body):
+    """One message of a support ticket."""
+
+    author: Literal["customer", "agent"]
+    text: Long
+
+
+class Ticket(Body):
+    """A support ticket as the helpdesk has it."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    messages: Annotated[list[TicketMessage], Meta(min_length=1, max_length=200)]
+    revision: int | Annotated[str, Meta(max_length=64)] | None = None
+    subject: Short | None = None
+
+
+class SuggestionBody(Body):
+    """``POST /v1/suggestions``."""
+
+    ticket: Ticket
+    audience: Literal["customer", "internal"] = "customer"
+    collections: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
+
+
+class OutcomeBody(Body):
+    """``POST /v1/suggestions/{id}/outcome``."""
+
+    used: Literal["accepted", "edited", "rejected"]
+    final_text: Long | None = None
+
+
+class NewKey(Body):
+    """``POST /v1/keys``."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    scopes: Annotated[
+        list[Literal["search", "answer", "ingest", "eval", "admin", "delegate"]], Meta(min_length=1)
+    ] = ["search", "answer"]  # noqa: RUF012 - msgspec copies a default
+    groups: GroupList = []  # noqa: RUF012
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """A message in OpenAI's shape; fields that we do not use are passed over, as clients send many."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+
+class ChatBody(msgspec.Struct, frozen=True):
+    """``POST /v1/chat/completions`` in OpenAI's shape; sampling options are accepted and have no effect."""
+
+    model: str
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=500)]
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None

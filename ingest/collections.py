@@ -1,0 +1,83 @@
+"""Collections: named sets of documents."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from infra.clock import iso, now
+from infra.errors import Conflict, FieldError, InvalidInput, NotFound
+from infra.ids import new_id
+from infra.tables import Collection, Document
+from ingest.commit import delete_document
+
+DEFAULT_COLLECTION = "default"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def check_name(name: str) -> str:
+    """Return ``name``, or raise ``InvalidInput`` if it cannot name a collection."""
+    if not _NAME.fullmatch(name):
+        message = "1 to 63 of a-z, 0-9 and -, not starting with -"
+        raise InvalidInput(
+            f"Bad collection name; allowed: {message}.",
+            code="invalid_collection_name",
+            errors=(FieldError("name", message),),
+        )
+    return name
+
+
+def create_collection(session: Session, name: str, description: str | None = None) -> Collection:
+    """Add a collection; raises ``InvalidInput`` for a bad name and ``Conflict`` if it exists."""
+    check_name(name)
+    moment = now()
+    collection = Collection(
+        id=new_id("col"), name=name, description=description, generation=1, created_at=moment, updated_at=moment
+    )
+    if session.scalar(select(Collection.id).where(Collection.name == name)):
+        raise Conflict(f"Collection {name!r} exists already.", code="collection_exists")
+    session.add(collection)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict(f"Collection {name!r} exists already.", code="collection_exists") from None
+    return collection
+
+
+def ensure_collection(session: Session, name: str) -> Collection:
+    """The collection, made if it does not exist."""
+    found = session.scalar(select(Collection).where(Collection.name == name))
+    return found or create_collection(session, name)
+
+
+def get_collection(session: Session, name: str) -> Collection:
+    """The collection; raises ``NotFound``."""
+    found = session.scalar(select(Collection).where(Collection.name == name))
+    if found is None:
+        raise NotFound(f"There is no collection {name!r}.", code="collection_not_found")
+    return found
+
+
+def describe(collection: Collection) -> dict[str, Any]:
+    """A collection as callers see it."""
+    return {
+        "name": collection.name,
+        "description": collection.description,
+        "created_at": iso(collection.created_at),
+        "updated_at": iso(collection.updated_at),
+    }
+
+
+def delete_collection(session: Session, name: str) -> None:
+    """Remove a collection with all of its documents; ``default`` always exists and only loses its documents."""
+    collection = get_collection(session, name)
+    ids = session.scalars(select(Document.external_id).where(Document.collection_id == collection.id)).all()
+    for external_id in ids:
+        delete_document(session, collection, external_id)
+    if name == DEFAULT_COLLECTION:
+        return
+    session.execute(delete(Collection).where(Collection.id == collection.id))

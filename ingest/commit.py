@@ -1,0 +1,267 @@
+"""One transaction: a document's new version becomes the one that searchers see, or nothing changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy.orm import Session
+
+from infra.clock import iso, now
+from infra.errors import NotFound
+from infra.ids import new_id
+from infra.tables import (
+    AnswerRecord,
+    AnswerSource,
+    Change,
+    ChunkRow,
+    Collection,
+    Document,
+    DocumentVersion,
+    ExtractedText,
+    Vector,
+)
+from ingest.document import DocumentInput
+from ingest.prepare import Prepared
+from retrieval.redaction import redact
+
+_BATCH = 500
+
+
+class VectorVanished(Exception):  # noqa: N818 - a signal to encode again, not an error for a caller
+    """A vector that was there when the document was prepared has been removed since."""
+
+
+def commit_document(
+    session: Session, collection: Collection, prepared: Prepared, encoder: str, vectors: Mapping[str, bytes]
+) -> Document:
+    """Store ``prepared`` as the newest version; call inside one ``Database.write()``.
+
+    ``vectors`` holds the new embeddings (float32 bytes by hash); those not in it must be stored already, else
+    ``VectorVanished`` is raised and the caller encodes again.
+    """
+    moment = now()
+    document = find_document(session, collection.id, prepared.external_id)
+    if document is None:
+        document = _new_document(collection.id, prepared.external_id, prepared.parsed.mime)
+        session.add(document)
+    text_sha = _store_text(session, prepared)
+    removed = _remove_chunks(session, document.id)
+    number = document.version + 1
+    document.version = number
+    document.status = "ready"
+    document.error_code = document.error = None
+    document.source_hash = prepared.source_hash
+    document.title = prepared.title
+    document.url = prepared.attributes.url
+    document.mime = prepared.parsed.mime
+    document.meta = dict(prepared.attributes.metadata)
+    groups = prepared.attributes.allowed_groups
+    document.allowed_groups = None if groups is None else sorted(set(groups))
+    document.caller_version = prepared.attributes.version
+    document.chunk_count = len(prepared.chunks)
+    document.updated_at = moment
+    session.add(
+        DocumentVersion(
+            document_id=document.id,
+            number=number,
+            text_sha256=text_sha,
+            source_hash=prepared.source_hash,
+            title=document.title,
+            url=document.url,
+            mime=document.mime,
+            meta=document.meta,
+            caller_version=document.caller_version,
+            created_at=moment,
+        )
+    )
+    session.flush()
+    _store_vectors(session, encoder, {piece.vector_hash for piece in prepared.chunks}, vectors)
+    session.execute(
+        insert(ChunkRow),
+        [
+            {
+                "id": new_id("chk"),
+                "document_id": document.id,
+                "version": number,
+                "ordinal": ordinal,
+                "char_start": piece.chunk.start,
+                "char_end": piece.chunk.end,
+                "heading_path": list(piece.chunk.heading_path),
+                "page": piece.chunk.page,
+                "context": piece.chunk.context,
+                "vector_hash": piece.vector_hash,
+            }
+            for ordinal, piece in enumerate(prepared.chunks)
+        ],
+    )
+    _drop_unused_vectors(session, removed)
+    if collection.encoder is None:
+        collection.encoder = encoder
+    session.add(Change(collection_id=collection.id, document_id=document.id, kind="put", created_at=moment))
+    return document
+
+
+def commit_failure(session: Session, collection: Collection, item: DocumentInput, code: str, detail: str) -> Document:
+    """Note that ``item`` could not be read, and why; an older version stays as it is."""
+    document = note_pending(session, collection, item)
+    if document.version == 0:
+        document.status = "failed"
+    document.error_code, document.error = code, detail
+    document.updated_at = now()
+    return document
+
+
+def note_pending(session: Session, collection: Collection, item: DocumentInput) -> Document:
+    """The row of a document that is on its way in; one without a ready version takes the new attributes at once.
+
+    So a restricted document's name is hidden from the first moment.
+    """
+    document = find_document(session, collection.id, item.external_id)
+    if document is None:
+        document = _new_document(collection.id, item.external_id, item.content_type or "application/octet-stream")
+        session.add(document)
+    if document.version == 0:
+        document.status = "pending"
+        document.title, document.url = item.attributes.title, item.attributes.url
+        document.meta = dict(item.attributes.metadata)
+        groups = item.attributes.allowed_groups
+        document.allowed_groups = None if groups is None else sorted(set(groups))
+        session.flush()
+    return document
+
+
+def _new_document(collection_id: str, external_id: str, mime: str) -> Document:
+    moment = now()
+    return Document(
+        id=new_id("doc"),
+        collection_id=collection_id,
+        external_id=external_id,
+        version=0,
+        status="pending",
+        mime=mime,
+        meta={},
+        chunk_count=0,
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+def delete_document(session: Session, collection: Collection, external_id: str) -> dict[str, Any]:
+    """Remove a document with all of its versions, and give the receipt; raises ``NotFound``."""
+    document = find_document(session, collection.id, external_id)
+    if document is None:
+        raise NotFound("There is no such document in this collection.", code="document_not_found")
+    versions = session.scalars(
+        select(DocumentVersion.text_sha256).where(DocumentVersion.document_id == document.id)
+    ).all()
+    removed = _remove_chunks(session, document.id)
+    receipt: dict[str, Any] = {
+        "document_id": document.id,
+        "external_id": external_id,
+        "versions": len(versions),
+        "chunks": document.chunk_count,
+        "deleted_at": iso(now()),
+    }
+    session.execute(delete(DocumentVersion).where(DocumentVersion.document_id == document.id))
+    session.delete(document)
+    session.flush()
+    drop_unused_texts(session, set(versions))
+    _drop_unused_vectors(session, removed)
+    _redact_answers(session, document.id)
+    change = Change(
+        collection_id=collection.id, document_id=document.id, kind="delete", detail=receipt, created_at=now()
+    )
+    session.add(change)
+    session.flush()
+    receipt = {**receipt, "seq": change.seq}
+    change.detail = receipt
+    return receipt
+
+
+def find_document(session: Session, collection_id: str, external_id: str) -> Document | None:
+    """The document's row, whatever its status."""
+    return session.scalar(
+        select(Document).where(Document.collection_id == collection_id, Document.external_id == external_id)
+    )
+
+
+def _store_text(session: Session, prepared: Prepared) -> str:
+    parsed = prepared.parsed
+    elements = [[e.kind.value, e.start, e.end, e.level, e.page] for e in parsed.elements]
+    # The elements are part of the key: the same text can come with other headings or pages.
+    digest = hashlib.sha256(f"{elements}\0{parsed.text}".encode()).hexdigest()
+    if session.get(ExtractedText, digest) is None:
+        session.add(ExtractedText(sha256=digest, text=parsed.text, elements=elements))
+        session.flush()
+    return digest
+
+
+def _remove_chunks(session: Session, document_id: str) -> set[str]:
+    hashes = set(session.scalars(select(ChunkRow.vector_hash).where(ChunkRow.document_id == document_id)))
+    session.execute(delete(ChunkRow).where(ChunkRow.document_id == document_id))
+    return hashes
+
+
+def _store_vectors(session: Session, encoder: str, needed: set[str], vectors: Mapping[str, bytes]) -> None:
+    present = stored_vectors(session, encoder, needed)
+    missing = needed - present
+    if not missing <= vectors.keys():
+        raise VectorVanished
+    if missing:
+        session.execute(
+            insert(Vector), [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in sorted(missing)]
+        )
+
+
+def stored_vectors(session: Session, encoder: str, hashes: Iterable[str]) -> set[str]:
+    """Those of ``hashes`` whose vector by ``encoder`` is stored."""
+    found: set[str] = set()
+    for part in _parts(hashes):
+        found.update(session.scalars(select(Vector.hash).where(Vector.encoder == encoder, Vector.hash.in_(part))))
+    return found
+
+
+def _drop_unused_vectors(session: Session, hashes: set[str]) -> None:
+    for part in _parts(hashes):
+        used = exists().where(ChunkRow.vector_hash == Vector.hash)
+        session.execute(
+            delete(Vector).where(Vector.hash.in_(part), ~used).execution_options(synchronize_session=False)
+        )
+
+
+def drop_unused_texts(session: Session, hashes: set[str]) -> None:
+    """Remove those extracted texts that no version has any more."""
+    for part in _parts(hashes):
+        used = exists().where(DocumentVersion.text_sha256 == ExtractedText.sha256)
+        session.execute(
+            delete(ExtractedText)
+            .where(ExtractedText.sha256.in_(part), ~used)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _redact_answers(session: Session, document_id: str) -> None:
+    """Answers that quote a deleted document lose their text with it."""
+    records = session.scalars(
+        select(AnswerRecord).join(AnswerSource, AnswerSource.answer_id == AnswerRecord.id).where(
+            AnswerSource.document_id == document_id
+        )
+    ).all()
+    for record in records:
+        record.body, record.redacted = redact(record.body), True
+        record.request = {**record.request, "sources": []}
+    session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
+
+
+def latest_seq(session: Session, collection_id: str) -> int:
+    """The number of the last change of a collection; 0 if there was none."""
+    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
+
+
+def _parts(hashes: Iterable[str]) -> Iterable[list[str]]:
+    ordered = sorted(hashes)
+    for start in range(0, len(ordered), _BATCH):
+        yield ordered[start : start + _BATCH]

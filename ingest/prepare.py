@@ -1,0 +1,91 @@
+"""Content to chunks: all that can be made ready of a document before the database is asked to change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.errors import Unprocessable
+from ingest.chunk import chunk
+from ingest.document import Attributes, DocumentInput
+from ingest.elements import Chunk, ParsedDocument
+from ingest.plain import parse_plain
+from retrieval.encoder import Encoder
+
+# (path, filename, content type) -> the parsed document; raises Unsupported or Unprocessable.
+Parser = Callable[[Path, str, str | None], ParsedDocument]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """A chunk, and the hash of the text that is embedded for it."""
+
+    chunk: Chunk
+    embedded_text: str
+    vector_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document that is parsed and chunked; ``source_hash`` covers content and attributes."""
+
+    external_id: str
+    parsed: ParsedDocument
+    title: str | None
+    attributes: Attributes
+    source_hash: str
+    chunks: tuple[PreparedChunk, ...]
+
+
+def source_hash(item: DocumentInput, content: bytes) -> str:
+    """Hash of what the caller sent, content and attributes: equal hashes mean that nothing changed."""
+    attributes = item.attributes
+    groups = attributes.allowed_groups
+    described = json.dumps(
+        [
+            "text" if item.text is not None else "file",
+            item.filename,
+            item.content_type,
+            attributes.title,
+            attributes.url,
+            attributes.metadata,
+            None if groups is None else sorted(set(groups)),
+            attributes.version,
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(described.encode() + b"\0" + content).hexdigest()
+
+
+def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) -> Prepared:
+    """Parse and chunk ``item``; raises ``Unsupported`` or ``Unprocessable`` with the reason."""
+    if item.text is not None:
+        parsed = parse_plain(item.text, item.content_type or "text/plain")
+    else:
+        if item.path is None:
+            raise ValueError("a document input needs text or a path")
+        parsed = parser(item.path, item.filename or item.external_id, item.content_type)
+    title = item.attributes.title or parsed.title
+    chunks = chunk(parsed, encoder.count_tokens, encoder.max_tokens, title=title)
+    if not chunks:
+        raise Unprocessable("The document holds no text that could be indexed.", code="no_text")
+    prepared = []
+    for piece in chunks:
+        text = embedded_text(piece.context, parsed.text[piece.start : piece.end])
+        prepared.append(PreparedChunk(piece, text, hashlib.sha256(text.encode()).hexdigest()))
+    return Prepared(
+        external_id=item.external_id,
+        parsed=parsed,
+        title=title,
+        attributes=item.attributes,
+        source_hash=digest,
+        chunks=tuple(prepared),
+    )
+
+
+def embedded_text(context: str, text: str) -> str:
+    """What the encoder sees of a chunk: its context, then its text."""
+    return f"{context}\n{text}" if context else text

@@ -1,0 +1,194 @@
+"""What searching reads from the database: collections, the facts and chunks an index is built of, passages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from infra.errors import Conflict, NotFound
+from infra.tables import Change, ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
+from retrieval.access import Access
+from retrieval.passage import DocumentRef, Passage
+from retrieval.view import DocumentFacts, IndexedChunk
+
+_BATCH = 500
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """A collection as a search finds it: its generation, and the number of its last change."""
+
+    id: str
+    name: str
+    generation: int
+    encoder: str | None
+    seq: int
+
+
+def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
+    """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
+    query = select(Collection).order_by(Collection.name)
+    if names is not None:
+        query = query.where(Collection.name.in_(names))
+    rows = session.scalars(query).all()
+    found = {row.name for row in rows}
+    for name in names or ():
+        if name not in found:
+            raise NotFound(f"There is no collection {name!r}.", code="collection_not_found")
+    seqs: dict[str, int] = {
+        collection_id: seq
+        for collection_id, seq in session.execute(
+            select(Change.collection_id, func.max(Change.seq))
+            .where(Change.collection_id.in_([row.id for row in rows]))
+            .group_by(Change.collection_id)
+        )
+    }
+    return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
+
+
+def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:
+    """Raise ``Conflict`` if the collection's vectors come from another encoder: two kinds are never mixed."""
+    if collection.encoder is not None and collection.encoder != encoder:
+        raise Conflict(
+            f"Collection {collection.name!r} was indexed with encoder {collection.encoder!r}, and FOOTNOTE_ENCODER is now "
+            f"{encoder!r}: set it back, or ingest the documents into a new collection.",
+            code="encoder_mismatch",
+        )
+
+
+def changed_documents(session: Session, collection_id: str, after: int, until: int) -> list[str]:
+    """Ids of the documents that changed in ``(after, until]``."""
+    return list(
+        session.scalars(
+            select(Change.document_id)
+            .where(Change.collection_id == collection_id, Change.seq > after, Change.seq <= until)
+            .distinct()
+        )
+    )
+
+
+def ready_documents(session: Session, collection_id: str) -> list[str]:
+    """Ids of all documents that can be searched."""
+    return list(
+        session.scalars(
+            select(Document.id).where(Document.collection_id == collection_id, Document.version > 0).order_by(Document.id)
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """A document as an index takes it in."""
+
+    facts: DocumentFacts
+    chunks: tuple[IndexedChunk, ...]
+
+
+def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[IndexedDocument]:
+    """The current versions of ``ids`` with their chunks; those that are gone or not ready are left out.
+
+    A chunk whose vector is not stored has ``vector=None``: it can be found by its words, and ``/v1/integrity`` counts it.
+    """
+    loaded: list[IndexedDocument] = []
+    for part in _parts(ids):
+        documents = session.scalars(select(Document).where(Document.id.in_(part), Document.version > 0)).all()
+        rows = session.execute(
+            select(ChunkRow, Vector.data)
+            .outerjoin(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == encoder))
+            .where(ChunkRow.document_id.in_(part))
+            .order_by(ChunkRow.document_id, ChunkRow.ordinal)
+        ).all()
+        texts: dict[str, str] = {
+            document_id: text
+            for document_id, text in session.execute(
+                select(Document.id, ExtractedText.text)
+                .join(
+                    DocumentVersion,
+                    (DocumentVersion.document_id == Document.id) & (DocumentVersion.number == Document.version),
+                )
+                .join(ExtractedText, ExtractedText.sha256 == DocumentVersion.text_sha256)
+                .where(Document.id.in_(part))
+            )
+        }
+        chunks: dict[str, list[IndexedChunk]] = {}
+        for chunk, data in rows:
+            chunks.setdefault(chunk.document_id, []).append(
+                IndexedChunk(
+                    key=chunk.key,
+                    context=chunk.context,
+                    text=texts[chunk.document_id][chunk.char_start : chunk.char_end],
+                    vector=None if data is None else vector_from_bytes(data),
+                )
+            )
+        loaded += [
+            IndexedDocument(document_facts(document), tuple(chunks.get(document.id, ()))) for document in documents
+        ]
+    return loaded
+
+
+def document_facts(document: Document) -> DocumentFacts:
+    """The facts of a document that filters and permissions look at."""
+    return DocumentFacts(
+        id=document.id,
+        external_id=document.external_id,
+        title=document.title,
+        url=document.url,
+        mime=document.mime,
+        version=document.version,
+        metadata=document.meta,
+        allowed_groups=None if document.allowed_groups is None else tuple(document.allowed_groups),
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )
+
+
+def load_passages(session: Session, keys: Iterable[int], access: Access) -> dict[int, Passage]:
+    """The passages of chunks ``keys``, read now: what is deleted, replaced or not to be read by the caller is not among them."""
+    passages: dict[int, Passage] = {}
+    for part in _parts(list(keys)):
+        length = ChunkRow.char_end - ChunkRow.char_start
+        rows = session.execute(
+            select(ChunkRow, Document, Collection.name, func.substr(ExtractedText.text, ChunkRow.char_start + 1, length))
+            .join(Document, Document.id == ChunkRow.document_id)
+            .join(Collection, Collection.id == Document.collection_id)
+            .join(
+                DocumentVersion,
+                (DocumentVersion.document_id == Document.id) & (DocumentVersion.number == ChunkRow.version),
+            )
+            .join(ExtractedText, ExtractedText.sha256 == DocumentVersion.text_sha256)
+            .where(ChunkRow.key.in_(part))
+        )
+        for chunk, document, collection, text in rows:
+            if not access.may_read(document.allowed_groups):
+                continue
+            passages[chunk.key] = Passage(
+                chunk_id=chunk.id,
+                document=DocumentRef(
+                    document.id, document.external_id, document.version, document.title, document.url, document.meta
+                ),
+                text=text,
+                heading_path=tuple(chunk.heading_path),
+                page=chunk.page,
+                char_start=chunk.char_start,
+                char_end=chunk.char_end,
+                collection=collection,
+                context=chunk.context,
+            )
+    return passages
+
+
+def vector_from_bytes(data: bytes) -> NDArray[np.float32]:
+    """A stored embedding as a float32 array of shape (dim,)."""
+    return np.frombuffer(data, dtype=np.float32)
+
+
+def _parts(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
