@@ -1,0 +1,59 @@
+"""Fusion: one ranking out of the dense and the lexical leg's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEFAULT_WEIGHTS = (0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found: ``score`` orders one search's hits; a leg's own score is ``None`` where it has none."""
+
+    key: int
+    score: float
+    dense: float | None = None
+    lexical: float | None = None
+
+
+def fuse_min_max(
+    dense: Mapping[int, float], lexical: Mapping[int, float], weights: tuple[float, float] = DEFAULT_WEIGHTS
+) -> list[Hit]:
+    """Weighted sum of each leg's scores after min-max normalisation, best first; equal scores by key.
+
+    Within a leg ``s' = (s - min) / (max - min)``; where all scores of a leg are equal each is 1, for all
+    matched equally well. A key that a leg did not score gets 0 from it, as its worst hit does. With
+    non-negative weights that sum to 1 the result is in [0, 1]. (Formula: Bruch, Gai, Ingber 2023, "An
+    Analysis of Fusion Functions for Hybrid Retrieval", TM2C2's M_mm.)
+    """
+    dense_weight, lexical_weight = weights
+    by_dense, by_lexical = _min_max(dense), _min_max(lexical)
+    hits = [
+        Hit(
+            key,
+            dense_weight * by_dense.get(key, 0.0) + lexical_weight * by_lexical.get(key, 0.0),
+            dense.get(key),
+            lexical.get(key),
+        )
+        for key in by_dense.keys() | by_lexical.keys()
+    ]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.key))
+
+
+def single_leg(scores: Mapping[int, float], *, dense: bool) -> list[Hit]:
+    """The hits of one leg alone, best first, with that leg's own score; equal scores by key."""
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    if dense:
+        return [Hit(key, score, dense=score) for key, score in ordered]
+    return [Hit(key, score, lexical=score) for key, score in ordered]
+
+
+def _min_max(scores: Mapping[int, float]) -> dict[int, float]:
+    if not scores:
+        return {}
+    low, high = min(scores.values()), max(scores.values())
+    if high == low:
+        return dict.fromkeys(scores, 1.0)
+    return {key: (score - low) / (high - low) for key, score in scores.items()}

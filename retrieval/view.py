@@ -1,0 +1,262 @@
+"""A collection's view: its documents, vectors and words in memory, as searches see them.
+
+The database is the truth and a view can be thrown away and rebuilt from it. A view changes one whole document
+at a time: a search sees the old version or the new one, never both, neither, or half.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.access import EVERYTHING, Access
+from retrieval.dense import DenseIndex, FaissDense, checked
+from retrieval.filters import DocumentFacts, Filter
+from retrieval.fusion import Hit, fuse_min_max, single_leg
+from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+
+__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
+
+Mode = Literal["hybrid", "dense", "lexical"]
+Keys = NDArray[np.int64]
+Vector = NDArray[np.float32]
+
+# How many hits each leg gives to the fusion; 100 is what the published comparisons of fusion functions use or
+# exceed.
+DEPTH = 100
+_ALLOWED_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexedChunk:
+    """A chunk as an index takes it in: ``key`` is unique among all collections; ``context`` is title and
+    heading path.
+
+    ``vector`` has length 1, or is ``None`` where none is stored: the chunk is then found by its words only.
+    """
+
+    key: int
+    context: str
+    text: str
+    vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """What the two legs found: their scores by key."""
+
+    dense: dict[int, float]
+    lexical: dict[int, float]
+
+
+class CollectionView:
+    """One collection's documents and indexes; safe to change and to search from several threads."""
+
+    def __init__(self, name: str, dense: DenseIndex, lexical: LexicalIndex) -> None:
+        self.name = name
+        self._dense = dense
+        self._lexical = lexical
+        self._facts: dict[str, DocumentFacts] = {}
+        self._chunks: dict[str, tuple[int, ...]] = {}
+        self._owner: dict[int, str] = {}
+        self._allowed: OrderedDict[tuple[frozenset[str] | None, str], Keys | None] = OrderedDict()
+        # Writers prepare under the first lock, out of sight; only the switch itself holds up searches.
+        self._writing = threading.Lock()
+        self._visible = threading.Lock()
+
+    def put_document(self, facts: DocumentFacts, chunks: Sequence[IndexedChunk]) -> None:
+        """Add a document or replace the one of the same id; see ``put_documents``."""
+        self.put_documents([(facts, chunks)])
+
+    def put_documents(self, documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]]) -> None:
+        """Add documents or replace those of the same ids, all at one moment for the searchers.
+
+        Raises ``ValueError`` when a key is given twice or belongs to another document, and for a vector that
+        does not fit the index; then nothing has changed.
+        """
+        with self._writing:
+            latest = {facts.id: (facts, tuple(chunks)) for facts, chunks in documents}
+            stale = {key for id_ in latest for key in self._chunks.get(id_, ())}
+            added = [chunk for _, chunks in latest.values() for chunk in chunks]
+            self._check_keys(added, stale)
+            embedded = [(chunk.key, chunk.vector) for chunk in added if chunk.vector is not None]
+            keys, vectors = checked(
+                np.array([key for key, _ in embedded], dtype=np.int64),
+                np.array([vector for _, vector in embedded], dtype=np.float32).reshape(len(embedded), -1)
+                if embedded
+                else np.zeros((0, self._dense.dim), dtype=np.float32),
+                self._dense.dim,
+            )
+            self._lexical.remove(stale)
+            self._lexical.add(LexicalEntry(chunk.key, chunk.context, chunk.text) for chunk in added)
+            with self._visible:
+                self._dense.remove(np.array(sorted(stale - set(keys.tolist())), dtype=np.int64))
+                self._dense.add(keys, vectors)
+                self._lexical.commit()
+                self._forget(latest)
+                for id_, (facts, chunks) in latest.items():
+                    self._facts[id_] = facts
+                    self._chunks[id_] = tuple(chunk.key for chunk in chunks)
+                    self._owner.update((chunk.key, id_) for chunk in chunks)
+
+    def _check_keys(self, added: Sequence[IndexedChunk], stale: set[int]) -> None:
+        new = {chunk.key for chunk in added}
+        if len(new) != len(added):
+            raise ValueError("a chunk key was given twice")
+        for key in new:
+            if key in self._owner and key not in stale:
+                raise ValueError(f"chunk key {key} belongs to document {self._owner[key]}")
+
+    def update_facts(self, facts: DocumentFacts) -> bool:
+        """Replace a document's facts and keep its chunks; false when the document is not here."""
+        with self._writing, self._visible:
+            if facts.id not in self._facts:
+                return False
+            self._facts[facts.id] = facts
+            self._allowed.clear()
+            return True
+
+    def remove_document(self, id_: str) -> bool:
+        """Remove a document; false when it is not here."""
+        return self.remove_documents([id_]) == 1
+
+    def remove_documents(self, ids: Iterable[str]) -> int:
+        """Remove the documents that are here of ``ids``, all at one moment, and say how many were."""
+        with self._writing:
+            known = {id_ for id_ in ids if id_ in self._facts}
+            stale = {key for id_ in known for key in self._chunks[id_]}
+            self._lexical.remove(stale)
+            with self._visible:
+                self._dense.remove(np.array(sorted(stale), dtype=np.int64))
+                self._lexical.commit()
+                self._forget(known)
+            return len(known)
+
+    def _forget(self, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            self._facts.pop(id_, None)
+            for key in self._chunks.pop(id_, ()):
+                del self._owner[key]
+        self._allowed.clear()
+
+    def allowed_keys(self, access: Access = EVERYTHING, filter_: Filter | None = None) -> Keys | None:
+        """The keys that the caller may read and that pass the filter, ascending; ``None`` when all do."""
+        with self._visible:
+            return self._allowed_keys(access, filter_)
+
+    def _allowed_keys(self, access: Access, filter_: Filter | None) -> Keys | None:
+        if access.groups is None and filter_ is None:
+            return None
+        # By its text, because 1 and True are equal to Python and not to a filter.
+        question = (access.groups, repr(filter_))
+        if question in self._allowed:
+            self._allowed.move_to_end(question)
+            return self._allowed[question]
+        passing = [
+            id_
+            for id_, facts in self._facts.items()
+            if access.may_read(facts.allowed_groups)
+            and (filter_ is None or filter_.matches(facts, self.name))
+        ]
+        keys: Keys | None = None
+        if len(passing) < len(self._facts):
+            keys = np.array(sorted(key for id_ in passing for key in self._chunks[id_]), dtype=np.int64)
+            keys.flags.writeable = False  # the indexes keep what they derive from an array that cannot change
+        self._allowed[question] = keys
+        if len(self._allowed) > _ALLOWED_KEPT:
+            self._allowed.popitem(last=False)
+        return keys
+
+    def search(
+        self,
+        query: str,
+        vector: Vector | None,
+        *,
+        mode: Mode = "hybrid",
+        k: int = 10,
+        access: Access = EVERYTHING,
+        filter_: Filter | None = None,
+    ) -> list[Hit]:
+        """The ``k`` best chunks of what the caller may read and the filter lets pass, as ``search_views``."""
+        return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
+
+    def _candidates(
+        self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
+    ) -> _Candidates:
+        """The ``depth`` best of each leg, and for what only one leg found the other's score too."""
+        with self._visible:
+            allowed = self._allowed_keys(access, filter_)
+            dense: dict[int, float] = {}
+            lexical = dict(self._lexical.search(query, depth, allowed)) if query else {}
+            if vector is not None:
+                keys, scores = self._dense.search(vector.reshape(1, -1), depth, allowed)
+                dense = {
+                    int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0
+                }
+            return _Candidates(dense, lexical)
+
+    @property
+    def documents(self) -> int:
+        """How many documents are visible."""
+        with self._visible:
+            return len(self._facts)
+
+    def document_ids(self) -> list[str]:
+        """The ids of the visible documents, sorted."""
+        with self._visible:
+            return sorted(self._facts)
+
+    def vector_keys(self) -> Keys:
+        """The keys in the dense index, ascending."""
+        with self._visible:
+            return self._dense.keys()
+
+    def lexical_keys(self) -> Keys:
+        """The keys in the lexical index, ascending."""
+        with self._visible:
+            return self._lexical.keys()
+
+
+def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
+    """An empty view in main memory for vectors of length ``dim``."""
+    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical())
+
+
+def search_views(
+    views: Sequence[CollectionView],
+    query: str,
+    vector: Vector | None,
+    *,
+    mode: Mode = "hybrid",
+    k: int = 10,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+) -> list[Hit]:
+    """The ``k`` best chunks over all ``views``: the legs' candidates of all of them are fused together.
+
+    ``vector`` is the query's, from the encoder of the views' vectors; without one a hybrid search is a
+    lexical one, and a dense search raises ``ValueError``. What the caller may not read, or the filter keeps
+    out, is neither scored nor returned.
+    """
+    if mode == "dense" and vector is None:
+        raise ValueError("a dense search needs the query's vector")
+    depth = max(DEPTH, k)
+    dense: dict[int, float] = {}
+    lexical: dict[int, float] = {}
+    for view in views:
+        found = view._candidates(
+            "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
+        )
+        dense |= found.dense
+        lexical |= found.lexical
+    if mode == "dense":
+        return single_leg(dense, dense=True)[:k]
+    if mode == "lexical":
+        return single_leg(lexical, dense=False)[:k]
+    return fuse_min_max(dense, lexical)[:k]
