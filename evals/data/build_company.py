@@ -9,7 +9,7 @@ gives the same bytes: every date comes from the source's front matter.
 
 A source is plain Markdown: front matter (`title`, `author`, `date`), `##`/`###` headings, paragraphs, `-` and
 `1.` lists, pipe tables, `**bold**`, `*italic*`, and `<!-- page -->` for a page break. In a presentation each
-`##` is a slide and a paragraph that begins with `Notes:` its speaker note; in a workbook each `##` is a sheet.
+`##` is a slide and a paragraph that begins with `Notes:` its speaker note; in a workbook it is a sheet.
 """
 
 # mypy: disable-error-code="import-untyped, no-untyped-call"
