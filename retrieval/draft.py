@@ -1,0 +1,64 @@
+"""A draft on its way out of a model: which of its text is the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from retrieval.prompt import NO_ANSWER, declines, may_decline
+from retrieval.thinking import held_back
+
+# Control tokens that a server should keep to itself and some let through: the answer ends there.
+CONTROL_TOKENS = (
+    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|return|>", "<|end_of_text|>"),
+    *("</s>", "<end_of_turn>", "<turn|>", "<｜end▁of▁sentence｜>"),
+)
+
+
+class DraftFilter:
+    """Feed it the pieces that are no reasoning; it gives back the answer.
+
+    White space at the beginning goes. The text ends at the first of ``stops``. A beginning that may turn
+    out to say "the passages don't say" is held back until that is settled, and dropped if it does; the
+    agreed word for it goes wherever it stands.
+    """
+
+    def __init__(self, stops: Sequence[str] = ()) -> None:
+        self._stops = (*CONTROL_TOKENS, *stops)
+        self._held = (*self._stops, NO_ANSWER)
+        self._buffer = ""
+        self._released = False
+        self.stopped = False
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece; return what is now sure to be the answer."""
+        if self.stopped:
+            return ""
+        self._buffer += piece
+        self._cut()
+        if self.stopped:
+            return ""
+        if not self._released:
+            self._buffer = self._buffer.lstrip()
+            if may_decline(self._buffer):
+                return ""
+        return self._release(len(self._buffer) - held_back(self._buffer, self._held))
+
+    def finish(self) -> str:
+        """The stream has ended: return the rest of the answer, or nothing where the draft declines to
+        answer.
+        """
+        if not self._released and declines(self._buffer):
+            self._buffer = ""
+        return self._release(len(self._buffer)).rstrip()
+
+    def _cut(self) -> None:
+        found = [at for stop in self._stops if (at := self._buffer.find(stop)) >= 0]
+        if found:
+            self._buffer = self._buffer[: min(found)]
+            self.stopped = True
+
+    def _release(self, end: int) -> str:
+        text = self._buffer[:end].replace(NO_ANSWER, "")
+        self._buffer = self._buffer[end:]
+        self._released = self._released or bool(text.strip())
+        return text
