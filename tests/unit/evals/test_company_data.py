@@ -247,3 +247,14 @@ def test_paraphrases_share_no_content_word_with_their_passage() -> None:
         if item["kind"] == "paraphrase":
             quoted = " ".join(evidence["quote"] for evidence in item["evidence"])
             assert not content_stems(item["question"]) & content_stems(quoted), item["question"]
+
+
+def test_readme_counts_the_questions_of_each_kind() -> None:
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    stated = {
+        match[1]: (int(match[2]), int(match[3]))
+        for match in re.finditer(r"^\| `(\w+)`.*\| (\d+) \| (\d+) \|$", readme, re.MULTILINE)
+    }
+    kinds = Counter(item["kind"] for item in GOLD)
+    answerable = Counter(item["kind"] for item in GOLD if item["answerable"])
+    assert stated == {kind: (count, answerable[kind]) for kind, count in kinds.items()}
