@@ -1,0 +1,1 @@
+"""The parts of the deterministic verifier: one noun a file."""
