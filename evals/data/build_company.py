@@ -235,7 +235,7 @@ def write_pdf(source: Source, target: Path) -> None:
         elif block.kind == "table":
             rows = block.rows()
             longest = [max(7, *(len(cell) for cell in column)) for column in zip(*rows, strict=True)]
-            widths = [min(length * 0.2, 8) * cm for length in longest]
+            widths = [min(0.6 + length * 0.19, 8) * cm for length in longest]
             cells = [[Paragraph(markup(cell), body) for cell in row] for row in rows]
             table = Table(cells, colWidths=widths, repeatRows=1, hAlign="LEFT")
             grid = ("GRID", (0, 0), (-1, -1), 0.4, colors.grey)
@@ -245,9 +245,9 @@ def write_pdf(source: Source, target: Path) -> None:
         elif block.kind == "paragraph":
             story.append(Paragraph(markup(block.lines[0]), body))
         else:
-            kind = "bullet" if block.kind == "bullets" else "1"
+            kind, form = ("bullet", "%s") if block.kind == "bullets" else ("1", "%s.")
             items = [Paragraph(markup(line), body) for line in block.lines]
-            story.append(ListFlowable(items, bulletType=kind, leftIndent=18))
+            story.append(ListFlowable(items, bulletType=kind, bulletFormat=form, leftIndent=18))
     about = {"title": source.title, "author": source.author}
     document = BaseDocTemplate(str(target), pagesize=A4, invariant=1, **about)
     frame = Frame(2 * cm, 1.8 * cm, A4[0] - 4 * cm, A4[1] - 3.6 * cm)
