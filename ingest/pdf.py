@@ -1,0 +1,151 @@
+"""PDF text: lines with their place and type size become headings, paragraphs, lists and tables.
+
+Read with pdfminer.six, the reader under the parsing library's "fast" strategy. That strategy itself cannot
+be imported without a layout model and torchvision, and it loses what is used here: type sizes, bold, and
+the lines of a paragraph.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from pdfminer.high_level import extract_pages
+from pdfminer.layout import LAParams, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
+from pdfminer.pdfdocument import (
+    PDFDocument,
+    PDFEncryptionError,
+    PDFPasswordIncorrect,
+    PDFTextExtractionNotAllowed,
+)
+from pdfminer.pdfexceptions import PDFException
+from pdfminer.pdfparser import PDFParser
+from pdfminer.psexceptions import PSException
+from pdfminer.utils import decode_text as decode_pdf_text
+
+from infra.errors import Unprocessable
+from ingest.block import Block, tidy
+from ingest.layout import blocks_of_lines
+from ingest.line import Line
+from ingest.mime import encrypted
+
+_CID = re.compile(r"\(cid:\d+\)")
+_PAGE_NUMBER = re.compile(
+    r"(?:page\s*)?(?:[-–—|]\s*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\s*[-–—|])?(?:\s*(?:of|/)\s*\d{1,4})?",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile(r"\d+")
+_EDGE = 0.12  # of the page's height, where running heads and feet stand
+_REPEATED = 0.3  # of the pages
+_MANY_PAGES = 3
+
+
+def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
+    """Return a PDF's blocks with their pages, and its title.
+
+    Raises ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan without a text layer.
+    """
+    try:
+        title = _document_title(data)
+        pages = [(page.height, list(_lines(page, number))) for number, page in enumerate(_pages(data), 1)]
+    except (PDFPasswordIncorrect, PDFEncryptionError) as error:
+        raise encrypted() from error
+    except PDFTextExtractionNotAllowed as error:
+        raise Unprocessable(
+            "The PDF forbids taking its text out: send a copy that allows it.", code="encrypted"
+        ) from error
+    except (
+        PDFException,
+        PSException,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+    ) as error:
+        raise Unprocessable("The PDF is damaged and cannot be read.", code="malformed") from error
+    if not pages:
+        raise Unprocessable("The PDF is damaged: no page can be found in it.", code="malformed")
+    lines = _without_running_text(pages)
+    if not any(any(map(str.isalnum, line.text)) for line in lines):
+        raise Unprocessable(
+            "The PDF has no text layer, only pictures of pages: run text recognition (OCR) on it first.",
+            code="no_text",
+        )
+    return blocks_of_lines(lines), title
+
+
+def _pages(data: bytes) -> Iterator[LTPage]:
+    return extract_pages(io.BytesIO(data), laparams=LAParams())
+
+
+def _document_title(data: bytes) -> str | None:
+    """The title in the PDF's properties, unless a program wrote it there: a file name, or "Untitled"."""
+    document = PDFDocument(PDFParser(io.BytesIO(data)))
+    for info in document.info:
+        raw = info.get("Title")
+        text = decode_pdf_text(raw).strip() if isinstance(raw, bytes) else ""
+        if " " in text and not re.search(r"\.\w{2,4}$|^Microsoft |^untitled|^\W*$", text, re.IGNORECASE):
+            return text
+    return None
+
+
+def _lines(page: LTPage, number: int) -> Iterator[Line]:
+    boxes = 0
+
+    def walk(container: LTContainer) -> Iterator[tuple[int, LTTextLine]]:  # type: ignore[type-arg]
+        nonlocal boxes
+        for item in container:
+            if isinstance(item, LTTextBox):
+                boxes += 1
+                yield from ((boxes, line) for line in item if isinstance(line, LTTextLine))
+            elif isinstance(item, LTContainer) and not isinstance(item, LTTextLine):
+                yield from walk(item)
+
+    for box, line in walk(page):
+        characters = [char for char in line if isinstance(char, LTChar)]
+        text = " ".join(_CID.sub("", tidy(line.get_text())).split())
+        if not text or not characters:
+            continue
+        sizes = Counter(round(char.size * 2) / 2 for char in characters if char.get_text().strip())
+        bold = sum("bold" in char.fontname.lower() or "black" in char.fontname.lower() for char in characters)
+        yield Line(
+            text=text,
+            page=number,
+            box=box,
+            left=line.x0,
+            right=line.x1,
+            bottom=line.y0,
+            top=line.y1,
+            size=sizes.most_common(1)[0][0] if sizes else 0.0,
+            bold=bold * 2 > len(characters),
+        )
+
+
+def _without_running_text(pages: list[tuple[float, list[Line]]]) -> list[Line]:
+    """Drop page numbers, and heads and feet that return on many pages."""
+    edges: Counter[str] = Counter()
+    for height, lines in pages:
+        edges.update({_shape(line) for line in lines if _at_edge(line, height)})
+    often = max(_MANY_PAGES, round(len(pages) * _REPEATED))
+    running = {shape for shape, count in edges.items() if count >= often}
+    kept: list[Line] = []
+    for height, lines in pages:
+        inner = [
+            line
+            for line in lines
+            if not (_at_edge(line, height) and (_shape(line) in running or _PAGE_NUMBER.fullmatch(line.text)))
+        ]
+        kept += inner
+    return kept
+
+
+def _shape(line: Line) -> str:
+    return f"{_DIGITS.sub('#', line.text.lower())} {round(line.middle / 12)}"
+
+
+def _at_edge(line: Line, height: float) -> bool:
+    return line.middle < height * _EDGE or line.middle > height * (1 - _EDGE)
