@@ -10,12 +10,13 @@ from infra.database import Database, open_database
 from infra.settings import Settings
 from ingest.collections import DEFAULT_COLLECTION, ensure_collection
 from ingest.pipeline import Ingestion
+from ingest.runner import JobRunner
 from ingest.sandbox import Sandbox
 from ingest.spool import Spool
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
-from retrieval.generator import ModelWriter
+from retrieval.generator import ModelWriter, Timeouts
 from retrieval.index import Index
 from retrieval.verifier import DeterministicVerifier
 from retrieval.writer import Writer
@@ -23,13 +24,14 @@ from retrieval.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that requests and commands work with."""
+    """Everything that requests and commands work with. The job runner is not started: only a server does that."""
 
     settings: Settings
     database: Database
     engine: Engine
     ingestion: Ingestion
     spool: Spool
+    runner: JobRunner
 
 
 @contextmanager
@@ -51,13 +53,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
         )
-        yield Services(
-            settings=settings,
-            database=database,
-            engine=engine,
-            ingestion=Ingestion(database, encoder, sandbox.parse),
-            spool=Spool(settings.data_dir / "spool"),
-        )
+        ingestion = Ingestion(database, encoder, sandbox.parse)
+        spool = Spool(settings.data_dir / "spool")
+        yield Services(settings, database, engine, ingestion, spool, JobRunner(ingestion, spool))
     finally:
         sandbox.close()
         database.close()
@@ -67,10 +65,11 @@ def open_writer(settings: Settings, encoder: Encoder) -> Writer:
     """The model server that the settings name, or the extractive writer."""
     if settings.llm_base_url is None:
         return ExtractiveWriter(encoder)
+    limit = float(settings.llm_timeout_s)
     return ModelWriter(
         settings.llm_base_url,
         settings.llm_model,
         "tgi" if settings.llm_api == "tgi" else "openai",
-        api_key=settings.llm_api_key,
-        timeout_s=settings.llm_timeout_s,
+        settings.llm_api_key,
+        timeouts=Timeouts(first_token_s=limit, between_tokens_s=min(30.0, limit), total_s=limit),
     )

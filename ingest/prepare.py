@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.errors import Unprocessable
-from ingest.chunk import chunk
+from ingest.chunk import chunk, encoded_text
 from ingest.document import Attributes, DocumentInput
 from ingest.elements import Chunk, ParsedDocument
 from ingest.plain import parse_plain
@@ -69,12 +69,13 @@ def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) 
             raise ValueError("a document input needs text or a path")
         parsed = parser(item.path, item.filename or item.external_id, item.content_type)
     title = item.attributes.title or parsed.title
-    chunks = chunk(parsed, encoder.count_tokens, encoder.max_tokens, title=title)
+    parsed = replace(parsed, title=title)
+    chunks = chunk(parsed, encoder.count_tokens, encoder.max_tokens)
     if not chunks:
         raise Unprocessable("The document holds no text that could be indexed.", code="no_text")
     prepared = []
     for piece in chunks:
-        text = embedded_text(piece.context, parsed.text[piece.start : piece.end])
+        text = encoded_text(piece.context, parsed.text[piece.start : piece.end])
         prepared.append(PreparedChunk(piece, text, hashlib.sha256(text.encode()).hexdigest()))
     return Prepared(
         external_id=item.external_id,
@@ -85,7 +86,3 @@ def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) 
         chunks=tuple(prepared),
     )
 
-
-def embedded_text(context: str, text: str) -> str:
-    """What the encoder sees of a chunk: its context, then its text."""
-    return f"{context}\n{text}" if context else text

@@ -13,6 +13,7 @@ from infra.ids import new_id
 from retrieval.access import Access
 from retrieval.answer import (
     Answer,
+    AnswerSentence,
     Citation,
     GeneratorInfo,
     Grounding,
@@ -26,12 +27,14 @@ from retrieval.passage import Passage
 from retrieval.prompt import declines
 from retrieval.proof import Proven, check, prove
 from retrieval.question_context import standalone_question
-from retrieval.search import Mode, SearchQuery, search
+from retrieval.search import SearchQuery, search
 from retrieval.sentences import split_sentences
 from retrieval.verification import SentenceVerdict
+from retrieval.view import Mode
 from retrieval.writer import Audience, GeneratorUnavailable, Task, Turn
 
 DEFAULT_TOP_K = 8
+NOTHING_WRITTEN = Grounding(0.0, 0, 0, 0, 0)
 _ABSTENTIONS = {
     Reason.NO_EVIDENCE: "The documents don't say.",
     Reason.LOW_GROUNDING: "The documents don't say: what could be written about this is not proven by them.",
@@ -135,7 +138,7 @@ async def _write(
     draft, checked = "", 0
     clock.start()
     try:
-        async with aclosing(_stream(engine, Task(question, passages, ask.history, ask.audience))) as pieces:
+        async with aclosing(engine.writer.write(Task(question, passages, ask.history, ask.audience))) as pieces:
             async for piece in pieces:
                 draft += piece
                 yield Delta(piece)
@@ -147,6 +150,8 @@ async def _write(
         yield Done(result.abstain(Reason.GENERATOR_UNAVAILABLE, detail=error.detail, degraded=("generator",)), passages)
         return
     clock.stop("generate")
+    # A model that ran into its length limit leaves its last sentence open: said, as no part may fail in silence.
+    degraded = ("generator_cut_off",) if getattr(pieces, "cut_off", False) else ()
     if declines(draft):
         yield Done(result.abstain(Reason.NO_EVIDENCE), passages)
         return
@@ -156,12 +161,7 @@ async def _write(
     clock.stop("verify")
     for verdict in verification.sentences[checked:]:
         yield Checked(verdict)
-    yield Done(result.finish(proven), passages)
-
-
-async def _stream(engine: Engine, task: Task) -> AsyncIterator[str]:
-    async for piece in engine.writer.write(task):
-        yield piece
+    yield Done(result.finish(proven, degraded), passages)
 
 
 def _finished_sentences(
@@ -208,19 +208,27 @@ class _Result:
         *,
         detail: str | None = None,
         degraded: tuple[str, ...] = (),
-        grounding: Grounding = Grounding(0.0, 0, 0, 0, 0),  # noqa: B008 - a frozen value
-        citations: tuple[Citation, ...] = (),
+        grounding: Grounding = NOTHING_WRITTEN,
         truncated: bool = False,
     ) -> Answer:
         return self._answer(
-            Status.ABSTAINED, reason, _ABSTENTIONS[reason], (), citations, grounding, truncated, detail, degraded
+            Status.ABSTAINED, reason, _ABSTENTIONS[reason], (), (), grounding, truncated, detail, degraded
         )
 
-    def finish(self, proven: Proven) -> Answer:
+    def finish(self, proven: Proven, degraded: tuple[str, ...]) -> Answer:
         if proven.reason is not None:
-            return self.abstain(proven.reason, grounding=proven.grounding, truncated=proven.truncated)
+            return self.abstain(
+                proven.reason, grounding=proven.grounding, truncated=proven.truncated, degraded=degraded
+            )
         return self._answer(
-            proven.status, None, proven.text, proven.sentences, proven.citations, proven.grounding, proven.truncated
+            proven.status,
+            None,
+            proven.text,
+            proven.sentences,
+            proven.citations,
+            proven.grounding,
+            proven.truncated,
+            degraded=degraded,
         )
 
     def _answer(
@@ -228,7 +236,7 @@ class _Result:
         status: Status,
         reason: Reason | None,
         text: str,
-        sentences: Any,
+        sentences: tuple[AnswerSentence, ...],
         citations: tuple[Citation, ...],
         grounding: Grounding,
         truncated: bool,

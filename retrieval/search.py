@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from retrieval.access import Access
 from retrieval.answer import IndexState
@@ -13,9 +13,7 @@ from retrieval.engine import Engine
 from retrieval.filters import parse_filter
 from retrieval.passage import Passage, Scores
 from retrieval.store import find_collections, load_passages
-from retrieval.view import search_views
-
-Mode = Literal["hybrid", "dense", "lexical"]
+from retrieval.view import Mode, search_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,12 @@ def search(engine: Engine, query: SearchQuery, access: Access) -> SearchResult:
     views = engine.index.current(states)
     fresh = time.perf_counter()
     vector = None
-    if query.mode != "lexical" and any(len(view) for view in views):
+    if query.mode != "lexical":
         vector = engine.encoder.encode([query.query], kind="query")[0]
     encoded = time.perf_counter()
-    hits = search_views(views, query.query, vector, query.mode, query.top_k, access, condition)
+    hits = search_views(
+        views, query.query, vector, mode=query.mode, k=query.top_k, access=access, filter_=condition
+    )
     with engine.database.read() as session:
         loaded = load_passages(session, [hit.key for hit in hits], access)
     passages = tuple(

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from infra.errors import Conflict, NotFound
 from infra.tables import Change, ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
 from retrieval.access import Access
+from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
-from retrieval.view import DocumentFacts, IndexedChunk
+from retrieval.view import IndexedChunk
 
 _BATCH = 500
 _T = TypeVar("_T")

@@ -39,6 +39,22 @@ class Task:
     audience: Audience = "internal"
 
 
+class DraftPieces(Protocol):
+    """The pieces of one draft as they are written; ``aclose`` stops the work."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> str:
+        """The next piece."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop, and let go of what the writer holds."""
+        ...
+
+
 class Writer(Protocol):
     """Writes a draft as a stream of text pieces.
 
@@ -57,6 +73,6 @@ class Writer(Protocol):
         """The model's name, where there is one."""
         ...
 
-    def write(self, task: Task) -> AsyncIterator[str]:
+    def write(self, task: Task) -> DraftPieces:
         """Stream the draft."""
         ...

@@ -1,0 +1,77 @@
+"""The web application: every route, error and limit in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from infra.errors import FootnoteError
+from infra.settings import Settings
+from ingest.runner import sweep
+from retrieval.generator import ModelWriter
+
+from api.dependencies import DEPENDENCIES
+from api.http import RequestFrame
+from api.idempotency import Idempotency
+from api.problems import on_footnote_error, on_http_exception, on_unexpected
+from api.routes import answers, collections, documents, evals, health, jobs, keys, openai, page, search, suggestions, verify
+from api.services import open_services
+from api.version import version
+
+_ROUTES = (page, search, answers, verify, suggestions, collections, documents, jobs, evals, keys, openai, health)
+# Multipart forms carry boundaries and field names beside the files.
+_FORM_OVERHEAD = 2**20
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application for ``settings``; the services are opened when it starts and closed when it stops."""
+
+    def lifespan(app: Litestar) -> AbstractAsyncContextManager[None]:
+        return _lifespan(app, settings)
+
+    return Litestar(
+        route_handlers=[handler for module in _ROUTES for handler in module.HANDLERS],
+        dependencies=DEPENDENCIES,
+        middleware=[RequestFrame(loopback_only=settings.auth == "off"), Idempotency()],
+        exception_handlers={
+            FootnoteError: on_footnote_error,
+            HTTPException: on_http_exception,
+            Exception: on_unexpected,
+        },
+        lifespan=[lifespan],
+        state=State(),
+        request_max_body_size=settings.max_upload_mb * 2**20 + _FORM_OVERHEAD,
+        compression_config=CompressionConfig(backend="gzip", minimum_size=2000, exclude=["/v1/answer", "/v1/chat", "/v1/jobs"]),
+        openapi_config=OpenAPIConfig(
+            title="Footnote",
+            version=version(),
+            description="Answers from your documents, with the proving passage under every sentence.",
+            path="/schema",
+            render_plugins=[SwaggerRenderPlugin(path="/swagger", js_url="/assets/none.js", css_url="/assets/none.css")],
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"key": []}],
+        ),
+        logging_config=None,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: Litestar, settings: Settings) -> AsyncIterator[None]:
+    with open_services(settings) as services:
+        app.state.services = services
+        sweep(services.ingestion, services.spool)
+        services.runner.start()
+        try:
+            yield
+        finally:
+            services.runner.stop()
+            if isinstance(services.engine.writer, ModelWriter):
+                await services.engine.writer.aclose()

@@ -1,0 +1,57 @@
+"""``footnote``: every command in one place, and every error as one clear line with its exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from infra.errors import FootnoteError, SettingsError
+from infra.telemetry import configure_logging
+
+from api.cli import ask, documents, doctor, eval, ingest, keys, search, serve, settings, verify
+from api.version import version
+
+app = typer.Typer(
+    help="Footnote: answers from your documents, with the proving passage under every sentence.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("serve")(serve.serve)
+app.command("worker")(serve.worker)
+app.command("ingest")(ingest.ingest)
+app.command("search")(search.search_command)
+app.command("ask")(ask.ask_command)
+app.add_typer(documents.app, name="documents")
+app.add_typer(eval.eval_app, name="eval")
+app.command("verify")(verify.verify)
+app.add_typer(keys.app, name="keys")
+app.command("doctor")(doctor.doctor)
+app.command("settings")(settings.settings)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: bool = typer.Option(False, "--version", help="Print the version."),
+    verbose: bool = typer.Option(False, "--verbose", help="Log what happens to standard error."),
+) -> None:
+    """Footnote: answers from your documents, with the proving passage under every sentence."""
+    configure_logging("text", level="INFO" if verbose else "WARNING")
+    if show_version:
+        typer.echo(version())
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed or gate not met, 2 wrong usage."""
+    try:
+        app()
+    except SettingsError as error:
+        print(f"footnote: {error.detail}", file=sys.stderr)  # noqa: T201 - this is the command line
+        sys.exit(2)
+    except FootnoteError as error:
+        print(f"footnote: {error.detail}", file=sys.stderr)  # noqa: T201
+        sys.exit(2 if error.status == 400 else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

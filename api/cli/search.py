@@ -1,0 +1,62 @@
+"""``footnote search``."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from typing import Any
+
+import typer
+
+from retrieval.access import EVERYTHING, Access
+from retrieval.search import SearchQuery, search
+
+from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, local_services, out, parse_filter_option, print_json
+from api.cli.remote import read, remote
+from api.search_view import check_question, search_body
+
+
+def search_command(
+    query: str = typer.Argument(help="What to look for."),
+    collection: list[str] = typer.Option(None, "--collection", help="Only there (repeatable); default: everywhere."),
+    top_k: int = typer.Option(10, "--top-k", min=1, max=100, help="How many passages."),
+    mode: str = typer.Option("hybrid", "--mode", help="hybrid, dense or lexical."),
+    where: str = typer.Option(None, "--filter", help="A filter, as a JSON object."),
+    group: list[str] = typer.Option(None, "--group", help="Search as a member of this group (repeatable)."),
+    server: str = SERVER_OPTION,
+    key: str = KEY_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Find passages."""
+    if mode not in ("hybrid", "dense", "lexical"):
+        raise typer.BadParameter("allowed: hybrid, dense, lexical", param_hint="--mode")
+    condition = parse_filter_option(where)
+    if server is not None:
+        body: dict[str, Any] = {"query": query, "top_k": top_k, "mode": mode}
+        body |= {"collections": collection} if collection else {}
+        body |= {"filter": condition} if condition is not None else {}
+        with remote(server, key, group) as client:
+            result = read(client.post("/v1/search", json=body))
+    else:
+        asked = SearchQuery(check_question(query, "query"), collection or None, top_k, mode, condition)  # type: ignore[arg-type]
+        with local_services() as services:
+            started = time.perf_counter()
+            found = search(services.engine, asked, Access(frozenset(group)) if group else EVERYTHING)
+            result = search_body(found, (time.perf_counter() - started) * 1000)
+    if as_json:
+        print_json(result)
+        return
+    if not result["results"]:
+        out.print("Nothing was found.")
+    for number, hit in enumerate(result["results"], start=1):
+        _show(number, hit)
+
+
+def _show(number: int, hit: dict[str, Any]) -> None:
+    document = hit["document"]
+    place = " > ".join(hit["heading_path"])
+    page = f", page {hit['page']}" if hit["page"] else ""
+    out.print(f"{number:>2}. {document['external_id']}{page}  [score {hit['score']:.3f}]", markup=False, style="bold")
+    if place:
+        out.print(f"    {place}", markup=False, style="dim")
+    out.print(textwrap.indent(textwrap.shorten(hit["text"], 300, placeholder=" …"), "    "), markup=False)

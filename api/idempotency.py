@@ -1,0 +1,170 @@
+"""``Idempotency-Key``: a POST that is sent again does its work once and gets the first response again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import Any
+
+import msgspec
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+
+from infra.clock import now
+from infra.database import Database
+from infra.errors import Conflict, InvalidInput
+from infra.tables import IdempotentResponse
+
+_KEPT = timedelta(hours=24)
+_ABANDONED = timedelta(minutes=10)
+# A response larger than this is not kept: nothing that a POST creates comes near it.
+_MAX_BODY = 2**22
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    status: int
+    body: bytes
+    content_type: bytes
+
+
+class Idempotency(ASGIMiddleware):
+    """Keeps the successful responses of POSTs with the header for 24 hours, by caller and key.
+
+    The same key with another request is an error, as is a repeat while the first is still being worked on. Streams and failures
+    are not kept. A repeated ``POST /v1/keys`` does not show the secret again.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """See the class."""
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+        if scope["type"] != "http" or scope["method"] != "POST" or not key:
+            await next_app(scope, receive, send)
+            return
+        if len(key) > 255:
+            raise InvalidInput("An Idempotency-Key has at most 255 characters.", code="invalid_idempotency_key")
+        database: Database = scope["litestar_app"].state.services.database
+        body, receive = await _read_body(headers, receive)
+        owner = _hash(headers.get(b"authorization", b""), headers.get(b"x-footnote-groups", b""))
+        request = _hash(scope["path"].encode(), scope["query_string"], body)
+        kept = await asyncio.to_thread(_claim, database, owner, key, request)
+        if kept is not None:
+            await _send_kept(send, kept)
+            return
+        recorder = _Recorder(send)
+        try:
+            await next_app(scope, receive, recorder)
+        finally:
+            result = recorder.result(secret=scope["path"] == "/v1/keys")
+            await asyncio.to_thread(_settle, database, owner, key, result)
+
+
+class _Recorder:
+    """Passes a response on and keeps a copy."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._status = 500
+        self._type = b""
+        self._pieces: list[bytes] = []
+        self._complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._type = dict(message["headers"]).get(b"content-type", b"")
+        elif message["type"] == "http.response.body":
+            self._pieces.append(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def result(self, *, secret: bool) -> _Kept | None:
+        body = b"".join(self._pieces)
+        if not self._complete or not 200 <= self._status < 300 or not self._type.startswith(b"application/json"):
+            return None
+        if len(body) > _MAX_BODY or body[:2] == b"\x1f\x8b":
+            return None
+        if secret:
+            body = msgspec.json.encode({**msgspec.json.decode(body), "secret": None})
+        return _Kept(self._status, body, self._type)
+
+
+async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> tuple[bytes, Receive]:
+    """The body and a ``receive`` that gives it again. An upload's is not read: its length and type stand for it."""
+    if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+        boundary_free = headers.get(b"content-length", b"")
+        return boundary_free, receive
+    pieces: list[bytes] = []
+    more = True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"".join(pieces)
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
+
+
+def _claim(database: Database, owner: str, key: str, request: str) -> _Kept | None:
+    """The kept response, or ``None`` when the work is ours to do."""
+    moment = now()
+    try:
+        with database.write() as session:
+            session.execute(delete(IdempotentResponse).where(IdempotentResponse.created_at < moment - _KEPT))
+            row = session.get(IdempotentResponse, (owner, key))
+            if row is not None:
+                if row.request_hash != request:
+                    raise InvalidInput(
+                        "This Idempotency-Key was used for another request; use a new one.", code="idempotency_key_reused"
+                    )
+                if row.status is not None and row.body is not None:
+                    return _Kept(row.status, row.body.encode(), b"application/json")
+                started = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
+                if moment - started < _ABANDONED:
+                    raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress")
+                session.delete(row)
+                session.flush()
+            session.add(IdempotentResponse(scope=owner, key=key, request_hash=request, created_at=moment))
+    except IntegrityError:
+        raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress") from None
+    return None
+
+
+def _settle(database: Database, owner: str, key: str, result: _Kept | None) -> None:
+    with database.write() as session:
+        row = session.get(IdempotentResponse, (owner, key))
+        if row is None:
+            return
+        if result is None:
+            session.delete(row)
+        else:
+            row.status, row.body = result.status, result.body.decode()
+
+
+async def _send_kept(send: Send, kept: _Kept) -> None:
+    headers = [
+        (b"content-type", kept.content_type),
+        (b"content-length", str(len(kept.body)).encode()),
+        (b"idempotent-replayed", b"true"),
+    ]
+    await send({"type": "http.response.start", "status": kept.status, "headers": headers})
+    await send({"type": "http.response.body", "body": kept.body, "more_body": False})
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -1,0 +1,84 @@
+"""``/v1/collections``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from sqlalchemy import select
+
+from infra.clock import now
+from infra.tables import Collection
+from ingest.collections import create_collection, delete_collection, describe, get_collection
+
+from api.caller import Caller
+from api.paging import Cursor, Limit, decode_cursor, page
+from api.services import Services
+from api.wire import CollectionPatch, NewCollection
+
+
+@post("/v1/collections", sync_to_thread=True, summary="Create a collection")
+def create(
+    data: JSONBody[NewCollection], services: NamedDependency[Services], caller: NamedDependency[Caller]
+) -> dict[str, Any]:
+    """Add an empty collection."""
+    caller.require("ingest")
+    with services.database.write() as session:
+        return describe(create_collection(session, data.name, data.description))
+
+
+@get("/v1/collections", sync_to_thread=True, summary="List collections")
+def list_all(
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Collections by name."""
+    caller.require("search", "answer", "ingest", "eval")
+    after = decode_cursor(cursor)
+    query = select(Collection).order_by(Collection.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(Collection.name > after)
+    with services.database.read() as session:
+        rows = session.scalars(query).all()
+    shown = rows[:limit]
+    return page([describe(row) for row in shown], shown[-1].name if len(rows) > limit else None)
+
+
+@get("/v1/collections/{name:str}", sync_to_thread=True, summary="Show a collection")
+def show(
+    name: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]
+) -> dict[str, Any]:
+    """One collection."""
+    caller.require("search", "answer", "ingest", "eval")
+    with services.database.read() as session:
+        return describe(get_collection(session, name))
+
+
+@patch("/v1/collections/{name:str}", sync_to_thread=True, summary="Change a collection")
+def change(
+    name: FromPath[str],
+    data: JSONBody[CollectionPatch],
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+) -> dict[str, Any]:
+    """Change the description."""
+    caller.require("ingest")
+    with services.database.write() as session:
+        collection = get_collection(session, name)
+        collection.description, collection.updated_at = data.description, now()
+        return describe(collection)
+
+
+@delete("/v1/collections/{name:str}", sync_to_thread=True, summary="Delete a collection")
+def remove(name: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]) -> None:
+    """Delete a collection with all of its documents; ``default`` is emptied and stays."""
+    caller.require("admin" if caller.access.groups is not None else "ingest")
+    with services.database.write() as session:
+        delete_collection(session, name)
+
+
+HANDLERS = [create, list_all, show, change, remove]

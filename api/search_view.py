@@ -1,0 +1,55 @@
+"""Search results as callers see them, over HTTP and on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.errors import FieldError, InvalidInput
+from retrieval.passage import Passage
+from retrieval.search import SearchResult
+
+
+def search_body(result: SearchResult, took_ms: float) -> dict[str, Any]:
+    """A search's result as callers see it."""
+    return {
+        "results": [describe(passage) for passage in result.passages],
+        "index": {"generation": result.index.generation, "seq": result.index.seq},
+        "took_ms": round(took_ms, 1),
+        "timings_ms": dict(result.timings_ms),
+    }
+
+
+def check_question(text: str, field: str) -> str:
+    """Return ``text`` without white space around it; raises ``InvalidInput`` if nothing is left."""
+    if not text.strip():
+        message = "must not be empty"
+        raise InvalidInput(f"{field} {message}.", code=f"empty_{field}", errors=(FieldError(field, message),))
+    return text.strip()
+
+
+def describe(passage: Passage) -> dict[str, Any]:
+    """A passage as callers see it."""
+    document = passage.document
+    return {
+        "chunk_id": passage.chunk_id,
+        "text": passage.text,
+        "score": round(passage.score, 6),
+        "scores": {
+            "dense": passage.scores.dense,
+            "lexical": passage.scores.lexical,
+            "rerank": passage.scores.rerank,
+        },
+        "collection": passage.collection,
+        "document": {
+            "id": document.id,
+            "external_id": document.external_id,
+            "version": document.version,
+            "title": document.title,
+            "url": document.url,
+            "metadata": dict(document.metadata),
+        },
+        "heading_path": list(passage.heading_path),
+        "page": passage.page,
+        "char_start": passage.char_start,
+        "char_end": passage.char_end,
+    }
