@@ -141,7 +141,7 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] | None = None
         for batch in batches:
             part = self._forward(
-                [texts[i] for i in batch], prompt, bfloat16=self._bfloat16 and kind == "document"
+                [_utf8(texts[i]) for i in batch], prompt, bfloat16=self._bfloat16 and kind == "document"
             )
             if vectors is None:
                 vectors = np.empty((len(texts), part.shape[1]), dtype=np.float32)
@@ -167,7 +167,11 @@ class SentenceEncoder:
             return []
         with self._lock:
             ids = self._tokenizer(
-                list(texts), truncation=False, padding=False, return_attention_mask=False, verbose=False
+                [_utf8(text) for text in texts],
+                truncation=False,
+                padding=False,
+                return_attention_mask=False,
+                verbose=False,
             )["input_ids"]
         return [len(row) for row in ids]
 
@@ -217,7 +221,9 @@ class HashingEncoder:
                     )
                 words = words[: self._max_tokens - 2]
             for word in words:
-                digest = hashlib.blake2b(word.strip(".,;:!?()\"'").encode(), digest_size=8).digest()
+                digest = hashlib.blake2b(
+                    word.strip(".,;:!?()\"'").encode("utf-8", "replace"), digest_size=8
+                ).digest()
                 vectors[row, int.from_bytes(digest[:4], "big") % self._dim] += 1.0 if digest[4] & 1 else -1.0
             length = np.linalg.norm(vectors[row])
             if length:
@@ -273,6 +279,11 @@ def _load(source: str, *, local: bool) -> SentenceTransformer:
         raise SettingsError(
             f"encoder: {source} could not be loaded as a sentence-transformers model: {reason}"
         ) from error
+
+
+def _utf8(text: str) -> str:
+    """The text with what no UTF-8 can hold (half of a surrogate pair) replaced: tokenizers take no other."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _file_sha256(path: Path) -> str:

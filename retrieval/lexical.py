@@ -130,9 +130,10 @@ class TantivyLexical:
                     self._writer.delete_documents_by_term("key", entry.key)
                 document = tantivy.Document()
                 document.add_integer("key", entry.key)
-                body = f"{entry.context}\n{entry.text}"
+                context = _utf8(entry.context)
+                body = f"{context}\n{_utf8(entry.text)}"
                 document.add_text("body", body)
-                document.add_text("context", entry.context)
+                document.add_text("context", context)
                 document.add_text("identifiers", " ".join(identifiers(body)))
                 self._writer.add_document(document)
                 self._pending[entry.key] = True
@@ -175,7 +176,7 @@ class TantivyLexical:
         ]
 
     def _query(self, text: str) -> Query | None:
-        text = text[:_MAX_QUERY_CHARS]
+        text = _utf8(text[:_MAX_QUERY_CHARS])
         weights = self._weights
         clauses: list[tuple[Occur, Query]] = []
         # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
@@ -231,6 +232,11 @@ def identifiers(text: str) -> list[str]:
             if len(bare) <= _LONGEST_TOKEN:
                 found.append(bare)
     return found
+
+
+def _utf8(text: str) -> str:
+    """The text with what no UTF-8 can hold (half of a surrogate pair) replaced: tantivy takes no other."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _analyzer() -> TextAnalyzer:

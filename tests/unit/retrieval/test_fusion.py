@@ -1,0 +1,45 @@
+import pytest
+
+from retrieval.fusion import Hit, fuse_min_max, single_leg
+
+
+def test_weighted_sum_of_min_max_scores():
+    # dense: (.9-.5)/.4 = 1, (.7-.5)/.4 = .5, 0; lexical: (12-4)/8 = 1, 0
+    hits = fuse_min_max({1: 0.9, 2: 0.7, 3: 0.5}, {2: 12.0, 4: 4.0})
+    assert [hit.key for hit in hits] == [2, 1, 3, 4]
+    assert [hit.score for hit in hits] == pytest.approx([0.75, 0.5, 0.0, 0.0])
+    assert hits[0] == Hit(2, hits[0].score, 0.7, 12.0)
+    assert hits[3] == Hit(4, 0.0, None, 4.0)
+
+
+def test_weights():
+    hits = fuse_min_max({1: 1.0, 2: 0.0}, {1: 0.0, 2: 3.0}, weights=(0.3, 0.7))
+    assert [(hit.key, hit.score) for hit in hits] == [(2, pytest.approx(0.7)), (1, pytest.approx(0.3))]
+
+
+@pytest.mark.parametrize("score", [0.4, 0.0, -0.2])
+def test_a_leg_with_equal_scores_counts_fully_for_all_it_found(score):
+    hits = fuse_min_max({1: score, 2: score}, {3: 5.0})
+    assert [(hit.key, hit.score) for hit in hits] == [(1, 0.5), (2, 0.5), (3, 0.5)]
+
+
+def test_negative_scores():
+    hits = fuse_min_max({1: -0.1, 2: -0.3, 3: -0.2}, {})
+    assert [(hit.key, hit.score) for hit in hits] == [(1, 0.5), (3, pytest.approx(0.25)), (2, 0.0)]
+
+
+def test_nothing_found():
+    assert fuse_min_max({}, {}) == []
+
+
+def test_order_of_equal_scores_is_by_key_and_not_by_insertion():
+    assert [hit.key for hit in fuse_min_max({9: 0.5, 1: 0.5, 5: 0.5}, {})] == [1, 5, 9]
+
+
+def test_single_leg_keeps_its_own_scores():
+    assert single_leg({1: 0.2, 2: 0.9, 3: 0.2}, dense=True) == [
+        Hit(2, 0.9, dense=0.9),
+        Hit(1, 0.2, dense=0.2),
+        Hit(3, 0.2, dense=0.2),
+    ]
+    assert single_leg({1: 7.5}, dense=False) == [Hit(1, 7.5, lexical=7.5)]
