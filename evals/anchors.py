@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from evals.gold import Evidence
-from evals.subject import SourceDocument
 
 _FOLD = str.maketrans(
     {"‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-"}
@@ -51,16 +51,16 @@ class Place:
     page: int | None = None
 
 
-def resolve(evidence: Evidence, document: SourceDocument | None) -> Anchor | Unresolved:
-    """Anchor ``evidence`` in ``document``.
+def resolve(evidence: Evidence, text: str | None) -> Anchor | Unresolved:
+    """Anchor ``evidence`` in ``text``, the document's (``None`` = there is no such document).
 
     With both a range and a quote, the range is believed if the quote stands there; otherwise the quote is
     looked up, for it survives a re-extraction that moves characters.
     """
     name = evidence.external_id
-    if document is None:
+    if text is None:
         return Unresolved(name, f"document {name!r} is not in the collection", "missing_document")
-    if evidence.sha256 is not None and evidence.sha256 not in document.sha256:
+    if evidence.sha256 is not None and evidence.sha256 != sha256(text.encode()).hexdigest():
         return Unresolved(
             name, f"document {name!r} has changed: its sha256 is not that of the evidence", "stale_document"
         )
@@ -69,19 +69,19 @@ def resolve(evidence: Evidence, document: SourceDocument | None) -> Anchor | Unr
         span = (evidence.char_start, evidence.char_end)
     if evidence.quote is not None:
         wanted = normalise(evidence.quote)
-        if span and span[1] <= len(document.text) and normalise(document.text[slice(*span)]) == wanted:
+        if span and span[1] <= len(text) and normalise(text[slice(*span)]) == wanted:
             return Anchor(name, (span,), evidence.page, evidence.grade)
-        ranges = find_quote(document.text, evidence.quote)
+        ranges = find_quote(text, evidence.quote)
         if not ranges:
             return Unresolved(
                 name, f"the quote {_short(evidence.quote)!r} is not in the text of {name!r}", "missing_quote"
             )
         return Anchor(name, ranges, evidence.page, evidence.grade)
     if span:
-        if span[1] > len(document.text):
+        if span[1] > len(text):
             return Unresolved(
                 name,
-                f"the range {span[0]}:{span[1]} ends after the text of {name!r} ({len(document.text)})",
+                f"the range {span[0]}:{span[1]} ends after the text of {name!r} ({len(text)})",
                 "bad_range",
             )
         return Anchor(name, (span,), evidence.page, evidence.grade)

@@ -25,8 +25,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     characters.
 
     ``char_start``/``char_end`` count in the document's extracted text; ``quote`` is looked up there with
-    whitespace normalised. ``page`` is 1-based. ``sha256`` is of the extracted text (UTF-8) or of the source
-    file: it tells when the document has changed under the gold item. ``grade`` is a graded relevance (1 =
+    whitespace normalised. ``page`` is 1-based. ``sha256`` is of the extracted text
+    (UTF-8): it tells when the document has changed under the gold item. ``grade`` is a graded relevance (1 =
     relevant; higher = more so).
     """
 

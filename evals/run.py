@@ -16,7 +16,7 @@ from evals.gold import GoldItem, to_body
 from evals.ranking import DEPTH, by_document, by_evidence, distinct_documents, place_of
 from evals.result import ItemResult, Retrieved
 from evals.scoring import answer_scores, retrieval_scores
-from evals.subject import SourceDocument, Subject
+from evals.subject import Subject
 from infra.errors import FootnoteError
 from retrieval.access import EVERYTHING, Access
 from retrieval.answer import Answer, Reason
@@ -64,13 +64,16 @@ async def run_items(
     An item whose search or answer fails is recorded with its error, and the run goes on.
     """
     config = await to_thread.run_sync(subject.describe, plan.collection)
+    if items:
+        # The first search builds the index: that is no part of anyone's latency.
+        await to_thread.run_sync(partial(_warm_up, subject, items[0].question, plan))
     results: list[ItemResult | None] = [None] * len(items)
     limit = anyio.Semaphore(plan.concurrency)
-    documents: dict[str, SourceDocument | None] = {}
+    texts: dict[str, str | None] = {}
 
     async def work(number: int, item: GoldItem) -> None:
         async with limit:
-            results[number] = await _run_item(subject, item, plan, documents)
+            results[number] = await _run_item(subject, item, plan, texts)
             progress()
 
     async with anyio.create_task_group() as group:
@@ -80,10 +83,14 @@ async def run_items(
     return Trial(done, *_judge_run(done), config)
 
 
+def _warm_up(subject: Subject, question: str, plan: RunPlan) -> None:
+    subject.search(question, collection=plan.collection, mode=plan.mode, top_k=1, access=EVERYTHING)
+
+
 async def _run_item(
-    subject: Subject, item: GoldItem, plan: RunPlan, documents: dict[str, SourceDocument | None]
+    subject: Subject, item: GoldItem, plan: RunPlan, texts: dict[str, str | None]
 ) -> ItemResult:
-    anchors, missing, problems = await to_thread.run_sync(_resolve, subject, item, plan.collection, documents)
+    anchors, missing, problems = await to_thread.run_sync(_resolve, subject, item, plan.collection, texts)
     usable = [*anchors, *missing] if not problems and (anchors or missing) else None
     access = EVERYTHING if item.groups is None else Access(frozenset(item.groups))
     scores: dict[str, float] = {}
@@ -123,7 +130,7 @@ async def _run_item(
 
 
 def _resolve(
-    subject: Subject, item: GoldItem, collection: str, documents: dict[str, SourceDocument | None]
+    subject: Subject, item: GoldItem, collection: str, texts: dict[str, str | None]
 ) -> tuple[list[Anchor], list[Anchor], tuple[str, ...]]:
     """The item's places; whole documents that are missing (they stay relevant, and unfound); and what is
     wrong with the rest.
@@ -133,9 +140,9 @@ def _resolve(
     problems: list[str] = []
     for evidence in item.evidence if item.answerable else ():
         name = evidence.external_id
-        if name not in documents:
-            documents[name] = subject.document(collection, name)
-        place = resolve(evidence, documents[name])
+        if name not in texts:
+            texts[name] = subject.document_text(collection, name)
+        place = resolve(evidence, texts[name])
         if isinstance(place, Anchor):
             anchors.append(place)
         elif evidence.whole_document and place.code == "missing_document":

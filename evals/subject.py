@@ -12,16 +12,6 @@ from retrieval.passage import Passage
 
 
 @dataclass(frozen=True, slots=True)
-class SourceDocument:
-    """A document's current extracted text, and the sha256 sums (hex) of that text and of the file it came
-    from.
-    """
-
-    text: str
-    sha256: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class DocumentInput:
     """A document that a public question set brings along."""
 
@@ -43,8 +33,10 @@ class Subject(Protocol):
         """Answer from the collection; not knowing is an answer with status ``abstained``, not an error."""
         ...
 
-    def document(self, collection: str, external_id: str) -> SourceDocument | None:
-        """Show the document's current version, whoever may read it; ``None`` where there is none."""
+    def document_text(self, collection: str, external_id: str) -> str | None:
+        """Show the extracted text of the current version, whoever may read it; ``None`` where there is
+        none.
+        """
         ...
 
     def describe(self, collection: str) -> Mapping[str, Any]:
@@ -54,9 +46,19 @@ class Subject(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many documents are in the collection now, and ``(external_id, reason)`` of those that were
+    refused.
+    """
+
+    documents: int
+    refused: tuple[tuple[str, str], ...] = ()
+
+
 class DocumentLoader(Protocol):
     """Stores documents in a collection, which is made if need be, and returns once all can be searched."""
 
-    def __call__(self, collection: str, documents: Iterable[DocumentInput]) -> None:
-        """Load them. Raises ``FootnoteError`` when a document was refused."""
+    def __call__(self, collection: str, documents: Iterable[DocumentInput]) -> Loaded:
+        """Load them; ones that are there already with the same content are left as they are."""
         ...

@@ -1,0 +1,114 @@
+"""The service as a subject: the evals search, ask and load through the same functions as the API does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+from sqlalchemy import select
+
+from evals.subject import DocumentInput, Loaded
+from infra.tables import Collection, Document, DocumentVersion, ExtractedText
+from ingest.collections import ensure_collection
+from ingest.document import Attributes, Outcome
+from ingest.document import DocumentInput as Incoming
+from ingest.pipeline import Ingestion, ingest_batch
+from retrieval.access import Access
+from retrieval.answer import Answer
+from retrieval.answering import Ask, answer
+from retrieval.engine import Engine
+from retrieval.passage import Passage
+from retrieval.prompt import PROMPT_VERSION
+from retrieval.search import SearchQuery, search
+from retrieval.store import find_collections
+from retrieval.view import Mode
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSubject:
+    """Footnote itself, in this process; implements ``Subject``."""
+
+    engine: Engine
+
+    def search(
+        self, query: str, *, collection: str, mode: str, top_k: int, access: Access
+    ) -> Sequence[Passage]:
+        """Search as ``/v1/search`` does."""
+        asked = SearchQuery(query, [collection], top_k, cast("Mode", mode))
+        return search(self.engine, asked, access).passages
+
+    async def answer(self, question: str, *, collection: str, mode: str, access: Access) -> Answer:
+        """Answer as ``/v1/answer`` does; no record is kept."""
+        ask = Ask(question, collections=[collection], mode=cast("Mode", mode))
+        return (await answer(self.engine, ask, access)).answer
+
+    def document_text(self, collection: str, external_id: str) -> str | None:
+        """Read the current version's text from the database."""
+        query = (
+            select(ExtractedText.text)
+            .join(DocumentVersion, DocumentVersion.text_sha256 == ExtractedText.sha256)
+            .join(
+                Document,
+                (Document.id == DocumentVersion.document_id) & (Document.version == DocumentVersion.number),
+            )
+            .join(Collection, Collection.id == Document.collection_id)
+            .where(Collection.name == collection, Document.external_id == external_id)
+        )
+        with self.engine.database.read() as session:
+            return session.scalar(query)
+
+    def describe(self, collection: str) -> Mapping[str, Any]:
+        """Name the parts in use and the state of the collection; raises ``NotFound``."""
+        engine = self.engine
+        with engine.database.read() as session:
+            state = find_collections(session, [collection])[0]
+        return {
+            "encoder": engine.encoder.name,
+            "precision": engine.encoder.precision,
+            "generation": state.generation,
+            "seq": state.seq,
+            "verifier": engine.verifier.name,
+            "generator": engine.writer.kind,
+            "model": engine.writer.model,
+            "prompt": PROMPT_VERSION,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLoader:
+    """Stores a corpus through the ingest pipeline; implements ``DocumentLoader``."""
+
+    ingestion: Ingestion
+
+    def __call__(self, collection: str, documents: Iterable[DocumentInput]) -> Loaded:
+        """Ingest in batches that share an encoder call and a transaction."""
+        with self.ingestion.database.write() as session:
+            ensure_collection(session, collection)
+        refused: list[tuple[str, str]] = []
+        count = 0
+        for batch in _batches(documents):
+            items = [
+                Incoming(
+                    external_id=document.external_id,
+                    text=document.text,
+                    content_type="text/plain",
+                    attributes=Attributes(title=document.title),
+                )
+                for document in batch
+            ]
+            for result in ingest_batch(self.ingestion, collection, items):
+                if result.outcome is Outcome.FAILED:
+                    refused.append((result.external_id, result.detail or result.code or "unknown reason"))
+                else:
+                    count += 1
+        return Loaded(count, tuple(refused))
+
+
+def _batches(documents: Iterable[DocumentInput]) -> Iterator[list[DocumentInput]]:
+    waiting = iter(documents)
+    while batch := list(islice(waiting, _BATCH)):
+        yield batch
