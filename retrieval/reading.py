@@ -1,0 +1,201 @@
+"""A reading of passages for a question: which sentences come near it, and which of its terms they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoder import Encoder
+from retrieval.expected import holds_expected, measured_stems
+from retrieval.passage import Passage
+from retrieval.question import Question, Term
+from retrieval.siblings import is_same, is_sibling
+from retrieval.terms import STOP_WORDS, stem, words
+from retrieval.vector_cache import VectorCache
+from retrieval.verify.synonyms import canonical
+from retrieval.windows import Window, shortlist, windows
+
+# What is encoded at most, so that a question costs the same however much is retrieved.
+MAX_WINDOWS = 48
+_MAX_WORDS = 160
+_CLOSE_READ = 8
+_MAX_OMITTED = 8
+# Cosine of two single words in all-MiniLM-L6-v2: below the first they are unrelated, above the second they mean the same.
+_UNRELATED, _SAME = 0.35, 0.80
+# How much a term counts that stands not in the sentence but around it.
+_AROUND = 0.9
+_BESIDE = 0.8
+_CACHE = VectorCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One window, read for one question. All values are in 0..1 but ``omission``, a difference of cosines.
+
+    ``similarity``: cosine to the question. ``coverage``: weighted share of the question's terms that it speaks of, and ``covered`` the
+    same by term; ``expected``: it holds the kind of thing that was asked for. ``omission``: how much nearer it comes when the
+    worst term of the question is left out: high where it is about something else of the same kind.
+    """
+
+    window: Window
+    similarity: float
+    coverage: float
+    covered: tuple[float, ...]
+    expected: float
+    omission: float
+    rank: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The windows of some passages, read for ``question``: best first."""
+
+    question: Question
+    reads: tuple[Read, ...]
+    everywhere: tuple[float, ...]
+
+    @property
+    def best(self) -> Read | None:
+        """The window that answers best."""
+        return self.reads[0] if self.reads else None
+
+
+def read_passages(question: Question, passages: Sequence[Passage], encoder: Encoder) -> Reading:
+    """Read ``passages`` for ``question``: one call of the encoder, of at most ``MAX_WINDOWS`` sentences and some single words."""
+    all_windows = windows(passages)
+    found = shortlist(question, all_windows, MAX_WINDOWS)
+    if not found or not question.terms:
+        return Reading(question, (), tuple(0.0 for _ in question.terms))
+    lexical = [_lexical(question.terms, window) for window in found]
+    vocabulary = _vocabulary(question, found, lexical)
+    omitted = _omissions(question)
+    asked = [question.text, *(text for _, text in omitted)]
+    vectors = _CACHE.encode(encoder, asked, [*(w.reading for w in found), *vocabulary])
+    first = 1 + len(omitted)
+    sentence_vectors = vectors[first : first + len(found)]
+    similarities = sentence_vectors @ vectors[0]
+    gains = (sentence_vectors @ vectors[1:first].T) - similarities[:, None]
+    meaning = _Meaning(vocabulary, vectors[first + len(found) :])
+    reads = [
+        _read(question, window, float(similarities[i]), covered, gains[i], omitted, meaning)
+        for i, (window, covered) in enumerate(zip(found, lexical, strict=True))
+    ]
+    reads.sort(key=lambda read: (-read.rank, read.window.passage, read.window.start))
+    everywhere = tuple(
+        max((read.covered[k] for read in reads), default=0.0) for k in range(len(question.terms))
+    )
+    return Reading(question, tuple(reads), everywhere)
+
+
+class _Meaning:
+    """Which words mean about the same, by the cosine of their vectors."""
+
+    def __init__(self, vocabulary: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        self._vectors = dict(zip(vocabulary, vectors, strict=True))
+
+    def closeness(self, word: str, others: Sequence[str]) -> float:
+        own = self._vectors.get(word)
+        near = [self._vectors[other] for other in others if other in self._vectors]
+        if own is None or not near:
+            return 0.0
+        cosine = float(np.max(np.stack(near) @ own))
+        return min(1.0, max(0.0, (cosine - _UNRELATED) / (_SAME - _UNRELATED)))
+
+
+def _read(
+    question: Question,
+    window: Window,
+    similarity: float,
+    lexical: Sequence[float],
+    gains: NDArray[np.float32],
+    omitted: Sequence[tuple[int, str]],
+    meaning: _Meaning,
+) -> Read:
+    own, around = _plain(window.text), _plain(f"{window.lead_text} {window.place}")
+    own_roots = {stem(word) for word in own}
+    measured = measured_stems(question, window)
+    covered = []
+    for term, value in zip(question.terms, lexical, strict=True):
+        if value < 1.0 and not term.exact and not is_sibling(term.stem, own_roots):
+            soft = max(meaning.closeness(term.word, own), _AROUND * meaning.closeness(term.word, around))
+            value = max(value, soft, _SYNONYM * (term.stem in measured))  # noqa: PLW2901
+        covered.append(value)
+    weights = [term.weight for term in question.terms]
+    coverage = sum(w * c for w, c in zip(weights, covered, strict=True)) / sum(weights)
+    expected = holds_expected(question, window)
+    losses = [float(gain) * (1.0 - covered[k]) for gain, (k, _) in zip(gains, omitted, strict=True)]
+    omission = max(losses, default=0.0)
+    rank = similarity + 0.5 * coverage + 0.15 * expected - 0.5 * max(0.0, omission)
+    return Read(window, similarity, coverage, tuple(covered), expected, omission, rank)
+
+
+def _lexical(terms: Sequence[Term], window: Window) -> list[float]:
+    own, around, beside = (
+        {stem(word) for word in words(text)}
+        for text in (window.text, f"{window.lead_text} {window.place}", window.next_text)
+    )
+    return [
+        max(
+            _match(term, own),
+            _AROUND * _match(term, around),
+            0.0 if term.exact else _BESIDE * _match(term, beside),
+        )
+        for term in terms
+    ]
+
+
+_SYNONYM = 0.9
+_SHARED_START = 5
+
+
+def _match(term: Term, roots: set[str]) -> float:
+    """1 for the same stem; for compounds ("on-boarding", "timesheet") and long shared beginnings a little less."""
+    if term.stem in roots:
+        return 1.0
+    if any(is_same(term.stem, root) or canonical(term.stem) == canonical(root) for root in roots):
+        return _SYNONYM
+    if term.exact and any(char.isdigit() for char in term.word):
+        return 0.0
+    for root in roots:
+        short, long = sorted((term.stem, root), key=len)
+        if len(short) >= _SHARED_START and long.startswith(short):
+            return 0.9
+        if len(short) >= _SHARED_START - 1 and long.endswith(short) and not term.exact:
+            return 0.7
+    return 0.0
+
+
+def _vocabulary(question: Question, found: Sequence[Window], lexical: Sequence[Sequence[float]]) -> list[str]:
+    """The single words to be compared by meaning: the question's, and those of the windows that share most with it."""
+    asked = [term.word for term in question.terms if not term.exact]
+    order = sorted(range(len(found)), key=lambda i: -sum(lexical[i]))
+    seen = dict.fromkeys(asked)
+    for i in order:
+        seen.update(dict.fromkeys(_plain(found[i].text)))
+        if len(seen) >= _MAX_WORDS:
+            break
+    for i in order[:_CLOSE_READ]:
+        seen.update(dict.fromkeys(_plain(f"{found[i].lead_text} {found[i].place}")))
+    return list(seen)[: _MAX_WORDS + len(asked)]
+
+
+def _plain(text: str) -> list[str]:
+    return [word for word in words(text) if word not in STOP_WORDS and len(word) > 1 and not word.isdigit()]
+
+
+def _omissions(question: Question) -> list[tuple[int, str]]:
+    """The question without one of its terms, for each that matters."""
+    lowered = question.text
+    found = []
+    for k, term in enumerate(question.terms):
+        if term.weight < 1.0 or len(found) == _MAX_OMITTED:
+            continue
+        without = " ".join(
+            word for word in lowered.split() if term.stem not in {stem(w) for w in words(word)}
+        )
+        if without and without != lowered:
+            found.append((k, without))
+    return found
