@@ -49,6 +49,8 @@ class DraftFilter:
         """
         if not self._released and declines(self._buffer):
             self._buffer = ""
+        if not self._released:
+            self._buffer = self._buffer.lstrip()
         return self._release(len(self._buffer)).rstrip()
 
     def _cut(self) -> None:

@@ -48,7 +48,7 @@ _MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, Recur
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Longest waits in seconds: to connect, for the first token, between two tokens, and for a whole draft."""
+    """Longest waits in seconds: to connect, for the first token, between two tokens, for a whole draft."""
 
     connect_s: float = 5.0
     first_token_s: float = 60.0

@@ -68,7 +68,7 @@ _LEAD = (
     rf"|based on (?:the )?{_SOURCE}|according to (?:the )?{_SOURCE}),?\s*(?:but\s+)?)*"
 )
 _NOT = r"(?:do(?:es)? not|don'?t|doesn'?t|did not|didn'?t|cannot|can'?t)"
-_SAYS = r"(?:say|state|mention|contain|provide|answer|specify|include|give|address|cover|indicate|have|tell)"
+_SAYS = r"(?:say|state|mention|contain|provide|answer|specify|include|give|address|cover|have(?! to)|tell)"
 _DECLINES = re.compile(
     rf"{_LEAD}(?:"
     rf"(?:(?:the|these|your) )?{_SOURCE}(?: provided| given)? {_NOT} (?:\w+ly )?{_SAYS}\b"
@@ -76,7 +76,8 @@ _DECLINES = re.compile(
     rf"|(?:the |these )?{_SOURCE}(?: provided| given)? {_SAYS}s? (?:no|nothing)\b"
     rf"|i {_NOT} (?:know|find|have|answer|determine|see)\b"
     rf"|there (?:is|are|was|were|isn'?t|aren'?t) (?:no|not|nothing|any)\b.{{0,80}}\b{_SOURCE}"
-    r"|(?:it|this|the answer) (?:is|was) not (?:\w+ly )?(?:stated|mentioned|specified|given|provided|in)\b"
+    r"|(?:it|this|the answer) (?:is|was) not (?:\w+ly )?(?:stated|mentioned|specified)\b"
+    rf"|(?:it|this|the answer) (?:is|was) not (?:given |provided |found )?(?:in|by) (?:the )?{_SOURCE}"
     r"|no (?:relevant )?information\b"
     r")",
     re.IGNORECASE,
@@ -241,7 +242,7 @@ _OPENINGS = (
 
 
 def _block(number: int, passage: Passage, text: str) -> str:
-    labels = {"title": passage.document.title, "section": " > ".join(passage.heading_path)}
+    labels = {"title": passage.document.title, "section": " › ".join(passage.heading_path)}
     written = "".join(f' {name}="{_label(value)}"' for name, value in labels.items() if value)
     page = f' page="{passage.page}"' if passage.page is not None else ""
     rows = f"{neutralise(passage.context)}\n" if passage.context and not passage.heading_path else ""

@@ -61,20 +61,25 @@ _BY_STATUS = {
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an error carries, if it does."""
-    response = getattr(error, "response", None)
-    return response.status_code if isinstance(response, httpx2.Response) else None
+    """The HTTP status that an error, or what it was raised from, carries."""
+    response = _response_of(error)
+    return response.status_code if response is not None else None
 
 
 def message_of(error: BaseException) -> str:
     """What the server said: for workarounds only, never shown, since it may repeat the question."""
-    response = getattr(error, "response", None)
-    if isinstance(response, httpx2.Response):
-        try:
-            return response.text
-        except (httpx2.ResponseNotRead, httpx2.StreamError):
-            return ""
-    return str(error)
+    response = _response_of(error)
+    if response is None:
+        return str(error)
+    try:
+        return response.text
+    except (httpx2.ResponseNotRead, httpx2.StreamError):
+        return ""
+
+
+def _response_of(error: BaseException) -> httpx2.Response | None:
+    responses = (getattr(cause, "response", None) for cause in _causes(error))
+    return next((response for response in responses if isinstance(response, httpx2.Response)), None)
 
 
 def quirk_of(error: BaseException) -> Quirk | None:

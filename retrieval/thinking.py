@@ -69,14 +69,19 @@ class ThinkingFilter:
         out: list[str] = []
         while self._step(out):
             pass
-        text = "".join(out)
-        self._released = self._released or bool(text.strip())
-        return text
+        return self._release("".join(out))
 
     def finish(self) -> str:
         """The stream has ended: return what was held back and is no reasoning."""
         text = "" if self.inside else self._buffer
         self._buffer = ""
+        return self._release(text)
+
+    def _release(self, text: str) -> str:
+        """White space between the reasoning and the answer belongs to neither."""
+        if self.thought and not self._released:
+            text = text.lstrip()
+        self._released = self._released or bool(text.strip())
         return text
 
     def _step(self, out: list[str]) -> bool:
@@ -99,7 +104,6 @@ class ThinkingFilter:
             self._closing = _PAIRS[tag]
         else:
             self.leaked = self._released or bool("".join(out).strip())
-            self._trim()
         return True
 
     def _skip(self, closing: str) -> bool:
@@ -110,12 +114,7 @@ class ThinkingFilter:
             return False
         self._buffer = self._buffer[at + len(closing) :]
         self._closing = None
-        self._trim()
         return True
-
-    def _trim(self) -> None:
-        if not self._released:
-            self._buffer = self._buffer.lstrip()
 
 
 def _first(text: str, tags: Sequence[str]) -> tuple[str | None, int]:
