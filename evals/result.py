@@ -81,14 +81,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def summary(self) -> dict[str, Any]:
         """The run as JSON without its items: what ``--json`` prints."""
-        body: dict[str, Any] = msgspec.to_builtins(self)
+        body = to_builtins(self)
         del body["items"]
         return body
 
 
 def to_builtins(result: RunResult) -> dict[str, Any]:
     """The run as JSON values, items and all; ``from_builtins`` reads it back."""
-    body: dict[str, Any] = msgspec.to_builtins(result)
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(result))
     return body
 
 

@@ -9,6 +9,8 @@ from evals.result import RunResult
 
 Row = tuple[str, ...]
 
+_KIND_METRICS = ("recall@10", "citation_recall", "answer_facts", "false_answer_rate", "over_refusal_rate")
+
 
 def metric_table(result: RunResult) -> tuple[Row, list[Row]]:
     """Header and rows: metric, value, 95 % interval, items, minimum detectable effect."""
@@ -28,10 +30,12 @@ def status_rows(result: RunResult) -> tuple[Row, list[Row]]:
 
 
 def kind_rows(result: RunResult) -> tuple[Row, list[Row]]:
-    """Header and rows: one line a kind of question."""
-    names = [name for name in result.metrics if any(name in line for line in result.kinds.values())]
+    """Header and rows: one line a kind of question, with the metrics that tell kinds apart best; JSON has
+    all.
+    """
+    names = [name for name in _KIND_METRICS if any(name in line for line in result.kinds.values())]
     rows: list[Row] = [
-        (kind, str(int(line["n"])), *(_number(line[name]) if name in line else "" for name in names))
+        (kind, str(int(line["n"])), *(f"{line[name]:.3f}" if name in line else "" for name in names))
         for kind, line in result.kinds.items()
     ]
     return ("kind", "items", *names), rows

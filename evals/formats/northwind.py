@@ -36,7 +36,7 @@ def read(path: Path) -> GoldSource:
             }
             if cited:
                 places = dict.fromkeys((found["file"].strip(), found["page"]) for found in cited)
-                body["answer"] = _CITATION.sub("", truth).strip()
+                body["answer"] = re.sub(rf"\s*(?:{_CITATION.pattern})", "", truth).strip()
                 body["evidence"] = [
                     {"external_id": name, "page": int(page)} if page else {"external_id": name}
                     for name, page in places
