@@ -43,15 +43,11 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of te
 @eval_app.command("import")
 def import_command(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(READERS)}.")],
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A file, or a folder where the format is one.")
-    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder where the format is one.")],
     name: Annotated[str | None, typer.Option(help="Name of the gold set; default: the file's.")] = None,
     collection: Annotated[
         str | None,
-        typer.Option(
-            help="Collection that it asks about; default: its name if it brings documents, else `default`."
-        ),
+        typer.Option(help="Collection that it asks about; default: its name if it brings documents, else `default`."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -68,9 +64,7 @@ def import_command(
         print_json(done)
         return
     verb = "replaced" if done.replaced else "imported"
-    typer.echo(
-        f"{verb} gold set {done.goldset}: {done.items} questions, {done.answerable} of them answerable."
-    )
+    typer.echo(f"{verb} gold set {done.goldset}: {done.items} questions, {done.answerable} of them answerable.")
     if done.documents is not None:
         typer.echo(f"collection {done.collection}: {done.documents} documents loaded.")
     for note in done.notes:
@@ -95,9 +89,7 @@ def run_command(
         str | None,
         typer.Option(help="Run to compare with, or `last`: the newest run of this gold set that passed."),
     ] = None,
-    gate: Annotated[
-        Path | None, typer.Option(help="TOML file with thresholds that decide the verdict.")
-    ] = None,
+    gate: Annotated[Path | None, typer.Option(help="TOML file with thresholds that decide the verdict.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write run.json, table.md and report.html to; made if need be."),
