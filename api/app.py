@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -13,20 +13,19 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from api.dependencies import DEPENDENCIES
+from api.http import RequestFrame
+from api.idempotency import Idempotency
+from api.problems import on_footnote_error, on_http_exception, on_unexpected
+from api.routes import answers, collections, documents, health, jobs, keys, openai, search, suggestions, verify
+from api.services import open_services
+from api.version import version
 from infra.errors import FootnoteError
 from infra.settings import Settings
 from ingest.runner import sweep
 from retrieval.generator import ModelWriter
 
-from api.dependencies import DEPENDENCIES
-from api.http import RequestFrame
-from api.idempotency import Idempotency
-from api.problems import on_footnote_error, on_http_exception, on_unexpected
-from api.routes import answers, collections, documents, evals, health, jobs, keys, openai, page, search, suggestions, verify
-from api.services import open_services
-from api.version import version
-
-_ROUTES = (page, search, answers, verify, suggestions, collections, documents, jobs, evals, keys, openai, health)
+_ROUTES = (search, answers, verify, suggestions, collections, documents, jobs, keys, openai, health)
 # Multipart forms carry boundaries and field names beside the files.
 _FORM_OVERHEAD = 2**20
 
@@ -38,7 +37,8 @@ def create_app(settings: Settings) -> Litestar:
         return _lifespan(app, settings)
 
     return Litestar(
-        route_handlers=[handler for module in _ROUTES for handler in module.HANDLERS],
+        # One router, for Litestar 2.25 wraps a handler once more each time that its path is registered.
+        route_handlers=[Router("/", route_handlers=[handler for module in _ROUTES for handler in module.HANDLERS])],
         dependencies=DEPENDENCIES,
         middleware=[RequestFrame(loopback_only=settings.auth == "off"), Idempotency()],
         exception_handlers={
@@ -49,7 +49,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         state=State(),
         request_max_body_size=settings.max_upload_mb * 2**20 + _FORM_OVERHEAD,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=2000, exclude=["/v1/answer", "/v1/chat", "/v1/jobs"]),
+        compression_config=CompressionConfig(
+            backend="gzip", minimum_size=2000, exclude=["/v1/answer", "/v1/chat", "/v1/jobs"]
+        ),
         openapi_config=OpenAPIConfig(
             title="Footnote",
             version=version(),

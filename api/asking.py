@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from api.caller import Caller
+from api.services import Services
 from infra.telemetry import observe_answer
 from retrieval.answering import Ask, Done, Event, answer_events
 from retrieval.records import save_answer
-
-from api.caller import Caller
-from api.services import Services
 
 
 async def ask_events(services: Services, ask: Ask, caller: Caller) -> AsyncGenerator[Event, None]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from api.keys import SCOPES, find_key
 from infra.database import Database
 from infra.errors import Forbidden, InvalidInput, Unauthenticated
 from retrieval.access import EVERYTHING, Access
-
-from api.keys import SCOPES, find_key
 
 GROUPS_HEADER = "x-footnote-groups"
 
@@ -41,10 +40,7 @@ class Caller:
 
 def identify(database: Database, auth: str, authorization: str | None, groups: str | None) -> Caller:
     """Tell who calls; raises ``Unauthenticated`` or ``Forbidden``. A bad header is an error, never ignored."""
-    if auth == "off":
-        caller = Caller("local", frozenset(SCOPES), EVERYTHING)
-    else:
-        caller = _by_key(database, authorization)
+    caller = Caller("local", frozenset(SCOPES), EVERYTHING) if auth == "off" else _by_key(database, authorization)
     if groups is None:
         return caller
     if caller.scopes.isdisjoint({"delegate", "admin"}):
@@ -67,7 +63,9 @@ def _by_key(database: Database, authorization: str | None) -> Caller:
 def _parse_groups(header: str) -> frozenset[str]:
     groups = frozenset(part.strip() for part in header.split(",") if part.strip())
     if len(groups) > 200 or any(len(group) > 200 for group in groups):
-        raise InvalidInput("X-Footnote-Groups holds at most 200 groups of at most 200 characters.", code="invalid_groups")
+        raise InvalidInput(
+            "X-Footnote-Groups holds at most 200 groups of at most 200 characters.", code="invalid_groups"
+        )
     return groups
 
 

@@ -22,9 +22,7 @@ def provide_caller(request: Request[Any, Any, Any], state: State) -> Caller:
     """Who is calling; raises for a missing or unknown key, before the handler runs."""
     services: Services = state.services
     headers = request.headers
-    return identify(
-        services.database, services.settings.auth, headers.get("authorization"), headers.get(GROUPS_HEADER)
-    )
+    return identify(services.database, services.settings.auth, headers.get("authorization"), headers.get(GROUPS_HEADER))
 
 
 DEPENDENCIES = {

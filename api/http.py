@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.types.asgi_types import HTTPSendMessage
 
+from api.problems import MEDIA_TYPE, problem
 from infra.ids import new_id
 from infra.settings import is_loopback
 from infra.telemetry import observe_request
-
-from api.problems import MEDIA_TYPE, problem
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -36,7 +36,7 @@ class RequestFrame(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """See the class."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await next_app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}

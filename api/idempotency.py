@@ -9,6 +9,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import msgspec
+from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from sqlalchemy import delete
@@ -41,9 +42,12 @@ class Idempotency(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """See the class."""
-        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        if scope["type"] != ScopeType.HTTP:
+            await next_app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
         key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
-        if scope["type"] != "http" or scope["method"] != "POST" or not key:
+        if not key or scope["method"] != "POST":
             await next_app(scope, receive, send)
             return
         if len(key) > 255:
@@ -130,18 +134,23 @@ def _claim(database: Database, owner: str, key: str, request: str) -> _Kept | No
             if row is not None:
                 if row.request_hash != request:
                     raise InvalidInput(
-                        "This Idempotency-Key was used for another request; use a new one.", code="idempotency_key_reused"
+                        "This Idempotency-Key was used for another request; use a new one.",
+                        code="idempotency_key_reused",
                     )
                 if row.status is not None and row.body is not None:
                     return _Kept(row.status, row.body.encode(), b"application/json")
                 started = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
                 if moment - started < _ABANDONED:
-                    raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress")
+                    raise Conflict(
+                        "The first request with this Idempotency-Key is still running.", code="request_in_progress"
+                    )
                 session.delete(row)
                 session.flush()
             session.add(IdempotentResponse(scope=owner, key=key, request_hash=request, created_at=moment))
     except IntegrityError:
-        raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_progress") from None
+        raise Conflict(
+            "The first request with this Idempotency-Key is still running.", code="request_in_progress"
+        ) from None
     return None
 
 

@@ -10,14 +10,13 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.caller import Caller
+from api.wire import MAX_QUESTION, SuggestionBody, Ticket
 from infra.errors import InvalidInput, NotFound
 from infra.tables import AnswerRecord, Suggestion
 from retrieval.answer import Answer, Status
 from retrieval.marks import strip_marks
 from retrieval.verification import Verdict
-
-from api.caller import Caller
-from api.wire import MAX_QUESTION, SuggestionBody, Ticket
 
 _QUOTED = re.compile(r"(?m)^>.*\n?")
 _MIN_WORDS = 4

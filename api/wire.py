@@ -23,20 +23,20 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of every request body."""
 
 
-class NewCollection(Body):
+class NewCollection(Body, frozen=True):
     """``POST /v1/collections``."""
 
     name: str
     description: Short | None = None
 
 
-class CollectionPatch(Body):
+class CollectionPatch(Body, frozen=True):
     """``PATCH /v1/collections/{name}``."""
 
     description: Short | None = None
 
 
-class NewDocument(Body):
+class NewDocument(Body, frozen=True):
     """``PUT …/documents/{external_id}`` with a JSON body: text that is kept to the letter."""
 
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -47,7 +47,7 @@ class NewDocument(Body):
     version: Annotated[str, Meta(max_length=200)] | int | None = None
 
 
-class SearchBody(Body):
+class SearchBody(Body, frozen=True):
     """``POST /v1/search``."""
 
     query: Question
@@ -58,14 +58,14 @@ class SearchBody(Body):
     rerank: bool | None = None
 
 
-class ChatTurn(Body):
+class ChatTurn(Body, frozen=True):
     """One earlier message of a conversation."""
 
     role: Literal["user", "assistant", "system"]
     content: Long
 
 
-class AnswerBody(Body):
+class AnswerBody(Body, frozen=True):
     """``POST /v1/answer``."""
 
     question: Question
@@ -77,7 +77,7 @@ class AnswerBody(Body):
     stream: bool = False
 
 
-class FeedbackBody(Body):
+class FeedbackBody(Body, frozen=True):
     """``POST /v1/answers/{id}/feedback``."""
 
     rating: Literal["up", "down"]
@@ -85,31 +85,29 @@ class FeedbackBody(Body):
     correction: Long | None = None
 
 
-class VerifyPassage(Body):
+class VerifyPassage(Body, frozen=True):
     """A passage to verify against, with the caller's own id for it."""
 
     text: Annotated[str, Meta(max_length=1_000_000)]
     id: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class VerifyBody(Body):
+class VerifyBody(Body, frozen=True):
     """``POST /v1/verify``."""
 
     answer: Long
-    passages: Annotated[
-        list[Annotated[str, Meta(max_length=1_000_000)] | VerifyPassage], Meta(max_length=200)
-    ]
+    passages: Annotated[list[Annotated[str, Meta(max_length=1_000_000)] | VerifyPassage], Meta(max_length=200)]
     question: Annotated[str, Meta(max_length=MAX_QUESTION)] | None = None
 
 
-class TicketMessage(Body):
+class TicketMessage(Body, frozen=True):
     """One message of a support ticket."""
 
     author: Literal["customer", "agent"]
     text: Long
 
 
-class Ticket(Body):
+class Ticket(Body, frozen=True):
     """A support ticket as the helpdesk has it."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -118,7 +116,7 @@ class Ticket(Body):
     subject: Short | None = None
 
 
-class SuggestionBody(Body):
+class SuggestionBody(Body, frozen=True):
     """``POST /v1/suggestions``."""
 
     ticket: Ticket
@@ -126,21 +124,21 @@ class SuggestionBody(Body):
     collections: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
 
 
-class OutcomeBody(Body):
+class OutcomeBody(Body, frozen=True):
     """``POST /v1/suggestions/{id}/outcome``."""
 
     used: Literal["accepted", "edited", "rejected"]
     final_text: Long | None = None
 
 
-class NewKey(Body):
+class NewKey(Body, frozen=True):
     """``POST /v1/keys``."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    scopes: Annotated[
-        list[Literal["search", "answer", "ingest", "eval", "admin", "delegate"]], Meta(min_length=1)
-    ] = ["search", "answer"]  # noqa: RUF012 - msgspec copies a default
-    groups: GroupList = []  # noqa: RUF012
+    scopes: Annotated[list[Literal["search", "answer", "ingest", "eval", "admin", "delegate"]], Meta(min_length=1)] = (
+        msgspec.field(default_factory=lambda: ["search", "answer"])
+    )
+    groups: GroupList = msgspec.field(default_factory=list)
 
 
 class ChatMessage(msgspec.Struct, frozen=True):

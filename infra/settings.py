@@ -17,6 +17,7 @@ from typing import Any
 from infra.errors import SettingsError
 
 PREFIX = "FOOTNOTE_"
+_DATA_DIR = Path("data")
 
 
 def _path(raw: str) -> Path:
@@ -65,14 +66,16 @@ def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret:
 class Settings:
     """The settings in force. ``origins`` says for each name where its value came from."""
 
-    data_dir: Path = _setting(Path("data"), _path, "Folder that holds the database and uploads that wait.")
+    data_dir: Path = _setting(_DATA_DIR, _path, "Folder that holds the database and uploads that wait.")
     database_url: str | None = _setting(
         None, _database_url, "SQLAlchemy address of the database; unset = SQLite in the data folder.", secret=True
     )
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
     )
-    reranker: str | None = _setting(None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in.")
+    reranker: str | None = _setting(
+        None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in."
+    )
     verifier: str = _setting(
         "deterministic", _choice("deterministic"), "Which verifier checks answers; `deterministic` needs no model."
     )
@@ -81,7 +84,9 @@ class Settings:
     )
     llm_model: str | None = _setting(None, str, "Model name asked of the server; unset = the first one that it lists.")
     llm_api: str = _setting(
-        "openai", _choice("openai", "tgi"), "`openai` for the chat API, `tgi` for text-generation-inference's /generate."
+        "openai",
+        _choice("openai", "tgi"),
+        "`openai` for the chat API, `tgi` for text-generation-inference's /generate.",
     )
     llm_api_key: str | None = _setting(None, str, "Bearer token for the model server.", secret=True)
     llm_timeout_s: int = _setting(60, _integer(1, 3600), "Seconds that the model server has for a whole answer.")

@@ -14,7 +14,9 @@ _REQUESTS = Counter("footnote_requests_total", "HTTP requests.", ["method", "rou
 _SECONDS = Histogram("footnote_request_seconds", "Time to answer a request.", ["method", "route"], registry=REGISTRY)
 _ANSWERS = Counter("footnote_answers_total", "Answers by status and reason.", ["status", "reason"], registry=REGISTRY)
 _DEGRADED = Counter("footnote_degraded_total", "Answers given without one of their parts.", ["part"], registry=REGISTRY)
-_STEP_SECONDS = Histogram("footnote_answer_step_seconds", "Time of each step of answering.", ["step"], registry=REGISTRY)
+_STEP_SECONDS = Histogram(
+    "footnote_answer_step_seconds", "Time of each step of answering.", ["step"], registry=REGISTRY
+)
 _DOCUMENTS = Counter("footnote_ingested_total", "Documents ingested, by outcome.", ["outcome"], registry=REGISTRY)
 _CLIENTS_LEFT = Counter("footnote_streams_abandoned_total", "Streams whose client left early.", registry=REGISTRY)
 READY = Gauge("footnote_ready", "1 when a part of the service is ready, 0 when not.", ["part"], registry=REGISTRY)

@@ -212,7 +212,8 @@ def _store_vectors(session: Session, encoder: str, needed: set[str], vectors: Ma
         raise VectorVanished
     if missing:
         session.execute(
-            insert(Vector), [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in sorted(missing)]
+            insert(Vector),
+            [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in sorted(missing)],
         )
 
 
@@ -227,9 +228,7 @@ def stored_vectors(session: Session, encoder: str, hashes: Iterable[str]) -> set
 def _drop_unused_vectors(session: Session, hashes: set[str]) -> None:
     for part in _parts(hashes):
         used = exists().where(ChunkRow.vector_hash == Vector.hash)
-        session.execute(
-            delete(Vector).where(Vector.hash.in_(part), ~used).execution_options(synchronize_session=False)
-        )
+        session.execute(delete(Vector).where(Vector.hash.in_(part), ~used).execution_options(synchronize_session=False))
 
 
 def drop_unused_texts(session: Session, hashes: set[str]) -> None:
@@ -246,9 +245,9 @@ def drop_unused_texts(session: Session, hashes: set[str]) -> None:
 def _redact_answers(session: Session, document_id: str) -> None:
     """Answers that quote a deleted document lose their text with it."""
     records = session.scalars(
-        select(AnswerRecord).join(AnswerSource, AnswerSource.answer_id == AnswerRecord.id).where(
-            AnswerSource.document_id == document_id
-        )
+        select(AnswerRecord)
+        .join(AnswerSource, AnswerSource.answer_id == AnswerRecord.id)
+        .where(AnswerSource.document_id == document_id)
     ).all()
     for record in records:
         record.body, record.redacted = redact(record.body), True

@@ -192,9 +192,7 @@ def item_input(item: JobItem, spool: Spool) -> DocumentInput:
 def waiting_blobs(session: Session) -> set[str]:
     """Names of the spooled uploads that unfinished jobs still need."""
     return set(
-        session.scalars(
-            select(JobItem.blob).join(Job, Job.id == JobItem.job_id).where(Job.status.not_in(FINISHED))
-        )
+        session.scalars(select(JobItem.blob).join(Job, Job.id == JobItem.job_id).where(Job.status.not_in(FINISHED)))
     )
 
 

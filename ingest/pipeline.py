@@ -89,9 +89,7 @@ def _read_and_prepare(
             row = get_collection(session, collection)
             document = find_document(session, row.id, item.external_id)
         if document is not None and document.version and document.source_hash == digest and not document.error:
-            unchanged[item.external_id] = Ingested(
-                item.external_id, Outcome.UNCHANGED, document.id, document.version
-            )
+            unchanged[item.external_id] = Ingested(item.external_id, Outcome.UNCHANGED, document.id, document.version)
             continue
         try:
             known[item.external_id] = prepare(item, digest, ingestion.parser, ingestion.encoder)

@@ -61,9 +61,11 @@ def parse_plain(text: str, mime: str = "text/plain") -> ParsedDocument:
             elements.append(Element(ElementKind.HEADING, left, stop, level=len(heading.group(1))))
         else:
             found = _line_kind(body)
-            if found is ElementKind.LIST_ITEM or (found is not kind and kind is not ElementKind.LIST_ITEM):
-                close()
-            elif kind is ElementKind.LIST_ITEM and found is ElementKind.TABLE:
+            # A list item goes on over plain lines; a new item or a table ends it.
+            goes_on = found is kind is not ElementKind.LIST_ITEM or (
+                kind is ElementKind.LIST_ITEM and found is ElementKind.PARAGRAPH
+            )
+            if not goes_on:
                 close()
             if kind is None:
                 kind, start = found, left

@@ -85,4 +85,3 @@ def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) 
         source_hash=digest,
         chunks=tuple(prepared),
     )
-

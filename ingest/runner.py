@@ -86,7 +86,7 @@ class JobRunner:
             error = failure.detail
         except SQLAlchemyError:
             raise
-        except Exception:  # noqa: BLE001 - a defect of ours must end this job visibly, not the thread that runs all jobs
+        except Exception:
             log.exception("job.crashed", job=job_id)
             error = "An internal error stopped the job; the server's log says more."
         if self._stop.is_set():

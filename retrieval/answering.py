@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +98,7 @@ async def answer(engine: Engine, ask: Ask, access: Access) -> Done:
     raise RuntimeError("the stream of events ended without an answer")
 
 
-async def answer_events(engine: Engine, ask: Ask, access: Access) -> AsyncIterator[Event]:
+async def answer_events(engine: Engine, ask: Ask, access: Access) -> AsyncGenerator[Event, None]:
     """Answer ``ask`` step by step: ``Retrieved``, then ``Delta`` and ``Checked`` as they come, then ``Done``.
 
     Closing the iterator stops the work, that of the model server too.
@@ -130,7 +130,7 @@ async def answer_again(engine: Engine, ask: Ask, passages: Sequence[Passage], in
 
 async def _write(
     engine: Engine, ask: Ask, question: str, passages: tuple[Passage, ...], result: _Result
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     clock = result.clock
     if not passages:
         yield Done(result.abstain(Reason.NO_EVIDENCE), passages)

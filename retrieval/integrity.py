@@ -44,7 +44,11 @@ def check_integrity(database: Database, index: Index, encoder: str) -> Integrity
     with database.read() as session:
         states = find_collections(session, None)
         expected = {
-            state.id: (_document_ids(session, state.id), _chunk_keys(session, state.id), _unembedded(session, state.id, encoder))
+            state.id: (
+                _document_ids(session, state.id),
+                _chunk_keys(session, state.id),
+                _unembedded(session, state.id, encoder),
+            )
             for state in states
         }
         unused = ~select(ChunkRow.key).where(ChunkRow.vector_hash == Vector.hash).exists()
@@ -58,9 +62,9 @@ def check_integrity(database: Database, index: Index, encoder: str) -> Integrity
         if view.documents != len(documents) or dense != keys - unembedded or lexical != keys:
             # Somebody may have committed since the snapshot above: look at both again before crying wolf.
             with database.read() as session:
-                state = find_collections(session, [state.name])[0]
+                later = find_collections(session, [state.name])[0]
                 documents, keys = _document_ids(session, state.id), _chunk_keys(session, state.id)
-                view = index.current([state])[0]
+                view = index.current([later])[0]
                 dense, lexical = set(view.vector_keys().tolist()), set(view.lexical_keys().tolist())
         absent = (keys - dense) | (keys - lexical)
         extra = (dense - keys) | (lexical - keys)

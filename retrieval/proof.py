@@ -110,9 +110,7 @@ def _citation(n: int, quote: _Quote, passages: Sequence[Passage]) -> Citation:
     return Citation(
         n=n,
         chunk_id=passage.chunk_id,
-        document=CitedDocument(
-            document.id, document.external_id, document.version, document.title, document.url
-        ),
+        document=CitedDocument(document.id, document.external_id, document.version, document.title, document.url),
         heading_path=passage.heading_path,
         page=passage.page,
         char_start=passage.char_start + quote.start,

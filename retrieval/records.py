@@ -131,9 +131,7 @@ def recorded_passages(session: Session, record: AnswerRecord) -> tuple[list[Pass
 def compare_answers(before: Mapping[str, Any], after: Mapping[str, Any], missing: int) -> dict[str, Any]:
     """What a replay changed: status, text (as a unified diff) and how many recorded passages are gone."""
     old, new = str(before["answer"]), str(after["answer"])
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), "recorded", "replayed", lineterm=""
-    )
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "recorded", "replayed", lineterm="")
     return {
         "same": old == new and before["status"] == after["status"],
         "status": [before["status"], after["status"]],

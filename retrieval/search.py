@@ -52,9 +52,7 @@ def search(engine: Engine, query: SearchQuery, access: Access) -> SearchResult:
     if query.mode != "lexical":
         vector = engine.encoder.encode([query.query], kind="query")[0]
     encoded = time.perf_counter()
-    hits = search_views(
-        views, query.query, vector, mode=query.mode, k=query.top_k, access=access, filter_=condition
-    )
+    hits = search_views(views, query.query, vector, mode=query.mode, k=query.top_k, access=access, filter_=condition)
     with engine.database.read() as session:
         loaded = load_passages(session, [hit.key for hit in hits], access)
     passages = tuple(

@@ -43,14 +43,12 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
     for name in names or ():
         if name not in found:
             raise NotFound(f"There is no collection {name!r}.", code="collection_not_found")
-    seqs: dict[str, int] = {
-        collection_id: seq
-        for collection_id, seq in session.execute(
-            select(Change.collection_id, func.max(Change.seq))
-            .where(Change.collection_id.in_([row.id for row in rows]))
-            .group_by(Change.collection_id)
-        )
-    }
+    latest = session.execute(
+        select(Change.collection_id, func.max(Change.seq))
+        .where(Change.collection_id.in_([row.id for row in rows]))
+        .group_by(Change.collection_id)
+    )
+    seqs: dict[str, int] = {row[0]: row[1] for row in latest}
     return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
 
 
@@ -79,7 +77,9 @@ def ready_documents(session: Session, collection_id: str) -> list[str]:
     """Ids of all documents that can be searched."""
     return list(
         session.scalars(
-            select(Document.id).where(Document.collection_id == collection_id, Document.version > 0).order_by(Document.id)
+            select(Document.id)
+            .where(Document.collection_id == collection_id, Document.version > 0)
+            .order_by(Document.id)
         )
     )
 
@@ -106,18 +106,16 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[I
             .where(ChunkRow.document_id.in_(part))
             .order_by(ChunkRow.document_id, ChunkRow.ordinal)
         ).all()
-        texts: dict[str, str] = {
-            document_id: text
-            for document_id, text in session.execute(
-                select(Document.id, ExtractedText.text)
-                .join(
-                    DocumentVersion,
-                    (DocumentVersion.document_id == Document.id) & (DocumentVersion.number == Document.version),
-                )
-                .join(ExtractedText, ExtractedText.sha256 == DocumentVersion.text_sha256)
-                .where(Document.id.in_(part))
+        extracted = session.execute(
+            select(Document.id, ExtractedText.text)
+            .join(
+                DocumentVersion,
+                (DocumentVersion.document_id == Document.id) & (DocumentVersion.number == Document.version),
             )
-        }
+            .join(ExtractedText, ExtractedText.sha256 == DocumentVersion.text_sha256)
+            .where(Document.id.in_(part))
+        )
+        texts: dict[str, str] = {row[0]: row[1] for row in extracted}
         chunks: dict[str, list[IndexedChunk]] = {}
         for chunk, data in rows:
             chunks.setdefault(chunk.document_id, []).append(
@@ -156,7 +154,9 @@ def load_passages(session: Session, keys: Iterable[int], access: Access) -> dict
     for part in _parts(list(keys)):
         length = ChunkRow.char_end - ChunkRow.char_start
         rows = session.execute(
-            select(ChunkRow, Document, Collection.name, func.substr(ExtractedText.text, ChunkRow.char_start + 1, length))
+            select(
+                ChunkRow, Document, Collection.name, func.substr(ExtractedText.text, ChunkRow.char_start + 1, length)
+            )
             .join(Document, Document.id == ChunkRow.document_id)
             .join(Collection, Collection.id == Document.collection_id)
             .join(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Verdict(StrEnum):
-    """``uncheckable`` is for sentences that claim nothing about the documents: greetings, questions, "the documents don't say"."""
+    """``uncheckable`` is for sentences that claim nothing about the documents: greetings, questions, "not knowing."""
 
     SUPPORTED = "supported"
     UNSUPPORTED = "unsupported"

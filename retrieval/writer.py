@@ -12,7 +12,7 @@ from retrieval.passage import Passage
 Audience = Literal["internal", "customer"]
 
 
-class GeneratorUnavailable(Unavailable):  # noqa: N818 - an outcome, as in infra.errors
+class GeneratorUnavailable(Unavailable):
     """The model server is down, too slow, or answered with something that is no text.
 
     ``code`` is one of ``generator_down``, ``generator_timeout``, ``generator_garbage``, ``generator_interrupted``.

@@ -7,11 +7,6 @@ from typing import Any
 
 import typer
 
-from retrieval.access import EVERYTHING, Access
-from retrieval.answering import Ask
-from retrieval.generator import ModelWriter
-from retrieval.records import answer_body
-
 from api.asking import ask_once
 from api.caller import Caller
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, local_services, out, parse_filter_option, print_json
@@ -19,11 +14,17 @@ from api.cli.remote import read, remote
 from api.keys import SCOPES
 from api.search_view import check_question
 from api.services import Services
+from retrieval.access import EVERYTHING, Access
+from retrieval.answering import Ask
+from retrieval.generator import ModelWriter
+from retrieval.records import answer_body
 
 
 def ask_command(
     question: str = typer.Argument(help="What you want to know."),
-    collection: list[str] = typer.Option(None, "--collection", help="Only from there (repeatable); default: everywhere."),
+    collection: list[str] = typer.Option(
+        None, "--collection", help="Only from there (repeatable); default: everywhere."
+    ),
     where: str = typer.Option(None, "--filter", help="A filter, as a JSON object."),
     group: list[str] = typer.Option(None, "--group", help="Ask as a member of this group (repeatable)."),
     audience: str = typer.Option("internal", "--audience", help="internal or customer."),
@@ -46,7 +47,7 @@ def ask_command(
             check_question(question, "question"),
             collections=collection or None,
             filter=condition,
-            audience=audience,  # type: ignore[arg-type]
+            audience=audience,
         )
         access = Access(frozenset(group)) if group else EVERYTHING
         with local_services() as services:
@@ -79,5 +80,7 @@ def _show(answer: dict[str, Any]) -> None:
         document = citation["document"]
         page = f", page {citation['page']}" if citation["page"] else ""
         place = " > ".join(citation["heading_path"])
-        out.print(f"[{citation['n']}] {document['external_id']} (version {document['version']}{page})  {place}", markup=False)
+        out.print(
+            f"[{citation['n']}] {document['external_id']} (version {document['version']}{page})  {place}", markup=False
+        )
         out.print(f"    “{' '.join(citation['quote'].split())}”", markup=False, style="dim")

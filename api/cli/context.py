@@ -12,10 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.services import Services, open_services
 from infra.errors import InvalidInput
 from infra.settings import Settings, load_settings
-
-from api.services import Services, open_services
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -66,5 +65,7 @@ def parse_filter_option(raw: str | None) -> dict[str, Any] | None:
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):
-        raise InvalidInput('--filter must be a JSON object such as \'{"year": {"$gte": 2025}}\'.', code="invalid_filter")
+        raise InvalidInput(
+            '--filter must be a JSON object such as \'{"year": {"$gte": 2025}}\'.', code="invalid_filter"
+        )
     return value

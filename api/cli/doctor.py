@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import typer
 
+from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
+from api.services import open_writer
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
@@ -15,9 +17,6 @@ from retrieval.encoder import load_encoder
 from retrieval.generator import ModelWriter
 from retrieval.index import Index
 from retrieval.integrity import check_integrity
-
-from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
-from api.services import open_writer
 
 _LOW_DISK = 2**30
 
@@ -43,7 +42,9 @@ def doctor(as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(["check", "", "detail"], [[str(r["check"]), "ok" if r["ok"] else "WRONG", str(r["detail"])] for r in rows])
+        print_table(
+            ["check", "", "detail"], [[str(r["check"]), "ok" if r["ok"] else "WRONG", str(r["detail"])] for r in rows]
+        )
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 

@@ -7,12 +7,6 @@ from urllib.parse import quote
 
 import typer
 
-from ingest.collections import get_collection
-from ingest.commit import delete_document
-from ingest.jobs import supersede
-from ingest.reading import describe, document_text, get_document, list_documents
-from retrieval.access import EVERYTHING
-
 from api.cli.context import (
     JSON_OPTION,
     KEY_OPTION,
@@ -23,6 +17,11 @@ from api.cli.context import (
     print_table,
 )
 from api.cli.remote import read, remote
+from ingest.collections import get_collection
+from ingest.commit import delete_document
+from ingest.jobs import supersede
+from ingest.reading import describe, document_text, get_document, list_documents
+from retrieval.access import EVERYTHING
 
 app = typer.Typer(help="List, show and delete documents.", no_args_is_help=True)
 COLLECTION = typer.Option("default", "--collection", help="The collection.")
@@ -38,7 +37,14 @@ def list_command(
         print_json(documents)
         return
     rows = [
-        [d["external_id"], d["status"], str(d["version"]), str(d["chunks"]), _readers(d["allowed_groups"]), d["title"] or ""]
+        [
+            d["external_id"],
+            d["status"],
+            str(d["version"]),
+            str(d["chunks"]),
+            _readers(d["allowed_groups"]),
+            d["title"] or "",
+        ]
         for d in documents
     ]
     print_table(["external id", "status", "version", "chunks", "readers", "title"], rows)

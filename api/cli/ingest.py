@@ -14,6 +14,9 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
+from api.cli.remote import RemoteError, read, remote
+from api.services import Services
 from infra.errors import InvalidInput, NotFound
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
@@ -24,10 +27,6 @@ from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from retrieval.access import EVERYTHING
 
-from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
-from api.cli.remote import RemoteError, read, remote
-from api.services import Services
-
 _BATCH = 16
 
 
@@ -36,11 +35,15 @@ def ingest(
     collection: str = typer.Option("default", "--collection", help="Where they go; made if it does not exist."),
     include: list[str] = typer.Option([], "--include", help="Only paths that match this pattern (repeatable)."),
     exclude: list[str] = typer.Option([], "--exclude", help="No paths that match this pattern (repeatable)."),
-    prune: bool = typer.Option(False, "--prune", help="Delete documents of the collection that are not there any more."),
+    prune: bool = typer.Option(
+        False, "--prune", help="Delete documents of the collection that are not there any more."
+    ),
     groups: list[str] = typer.Option(None, "--allowed-groups", help="Only these groups may read them (repeatable)."),
     metadata: str = typer.Option(None, "--metadata", help="A JSON object kept with each document."),
     manifest: Path = typer.Option(
-        None, "--manifest", help="JSON lines {path, external_id?, title?, url?, metadata?, allowed_groups?} instead of folders' contents."
+        None,
+        "--manifest",
+        help="JSON lines {path, external_id?, title?, url?, metadata?, allowed_groups?}: read these files only.",
     ),
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
@@ -190,7 +193,7 @@ def _send(client: httpx.Client, collection: str, item: DocumentInput, before: in
     if path is None:
         raise NotFound("Only files can be sent to a server.")
     a = item.attributes
-    params: list[tuple[str, str]] = [("wait", "true"), ("filename", path.name)]
+    params: list[tuple[str, str | int | float | bool | None]] = [("wait", "true"), ("filename", path.name)]
     params += [("title", a.title)] if a.title else []
     params += [("url", a.url)] if a.url else []
     params += [("allowed_groups", ",".join(a.allowed_groups))] if a.allowed_groups is not None else []
@@ -253,5 +256,3 @@ def _report(results: Sequence[Ingested], deleted: int, seconds: float, as_json: 
         out.print(f"failed  {failure['external_id']}: {failure['detail']}", markup=False)
     told = ", ".join(f"{counts[name]} {name}" for name in COUNTS if name != "scanned")
     out.print(f"{counts['scanned']} scanned: {told}; {seconds:.1f} s")
-
-

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from infra.database import open_database
-
 from api.cli.context import JSON_OPTION, local_settings, out, print_json, print_table
 from api.keys import create_key, describe, list_keys, revoke_key
+from infra.database import open_database
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -15,7 +14,9 @@ app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True
 @app.command("create")
 def create(
     name: str = typer.Argument(help="What the key is for."),
-    scope: list[str] = typer.Option(["search", "answer"], "--scope", help="search, answer, ingest, eval, admin, delegate."),
+    scope: list[str] = typer.Option(
+        ["search", "answer"], "--scope", help="search, answer, ingest, eval, admin, delegate."
+    ),
     group: list[str] = typer.Option([], "--group", help="A group whose documents it may read (repeatable)."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -45,7 +46,13 @@ def list_command(as_json: bool = JSON_OPTION) -> None:
     print_table(
         ["id", "name", "key", "scopes", "groups", "created", "revoked"],
         [
-            [r["id"], r["name"], r["hint"], ", ".join(r["scopes"]), ", ".join(r["groups"]), r["created_at"], r["revoked_at"] or ""]
+            [
+                *(r[n] for n in ("id", "name", "hint")),
+                ", ".join(r["scopes"]),
+                ", ".join(r["groups"]),
+                r["created_at"],
+                r["revoked_at"] or "",
+            ]
             for r in rows
         ],
     )

@@ -6,11 +6,18 @@ import sys
 
 import typer
 
+from api.cli import documents, keys
+from api.cli.ask import ask_command
+from api.cli.doctor import doctor
+from api.cli.eval import eval_app
+from api.cli.ingest import ingest
+from api.cli.search import search_command
+from api.cli.serve import serve, worker
+from api.cli.settings import settings
+from api.cli.verify import verify
+from api.version import version
 from infra.errors import FootnoteError, SettingsError
 from infra.telemetry import configure_logging
-
-from api.cli import ask, documents, doctor, eval, ingest, keys, search, serve, settings, verify
-from api.version import version
 
 app = typer.Typer(
     help="Footnote: answers from your documents, with the proving passage under every sentence.",
@@ -18,17 +25,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("serve")(serve.serve)
-app.command("worker")(serve.worker)
-app.command("ingest")(ingest.ingest)
-app.command("search")(search.search_command)
-app.command("ask")(ask.ask_command)
+app.command("serve")(serve)
+app.command("worker")(worker)
+app.command("ingest")(ingest)
+app.command("search")(search_command)
+app.command("ask")(ask_command)
 app.add_typer(documents.app, name="documents")
-app.add_typer(eval.eval_app, name="eval")
-app.command("verify")(verify.verify)
+app.add_typer(eval_app, name="eval")
+app.command("verify")(verify)
 app.add_typer(keys.app, name="keys")
-app.command("doctor")(doctor.doctor)
-app.command("settings")(settings.settings)
+app.command("doctor")(doctor)
+app.command("settings")(settings)
 
 
 @app.callback(invoke_without_command=True)

@@ -51,7 +51,8 @@ def read(response: httpx.Response) -> Any:
     try:
         body = response.json()
     except ValueError:
-        raise RemoteError(response.status_code, f"The server answered {response.status_code} without JSON.", "bad_answer") from None
+        message = f"The server answered {response.status_code} without JSON."
+        raise RemoteError(response.status_code, message, "bad_answer") from None
     if response.is_error:
         raise RemoteError(response.status_code, body.get("detail", "unknown problem"), body.get("code", "unknown"))
     return body

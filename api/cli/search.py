@@ -8,12 +8,11 @@ from typing import Any
 
 import typer
 
-from retrieval.access import EVERYTHING, Access
-from retrieval.search import SearchQuery, search
-
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, local_services, out, parse_filter_option, print_json
 from api.cli.remote import read, remote
 from api.search_view import check_question, search_body
+from retrieval.access import EVERYTHING, Access
+from retrieval.search import SearchQuery, search
 
 
 def search_command(
@@ -38,7 +37,7 @@ def search_command(
         with remote(server, key, group) as client:
             result = read(client.post("/v1/search", json=body))
     else:
-        asked = SearchQuery(check_question(query, "query"), collection or None, top_k, mode, condition)  # type: ignore[arg-type]
+        asked = SearchQuery(check_question(query, "query"), collection or None, top_k, mode, condition)
         with local_services() as services:
             started = time.perf_counter()
             found = search(services.engine, asked, Access(frozenset(group)) if group else EVERYTHING)

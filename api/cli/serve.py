@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import signal
+import socket
 import threading
 from typing import Any
 
 import typer
 import uvicorn
 
+from api.cli.context import local_settings
+from api.services import open_services
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from ingest.runner import sweep
-
-from api.cli.context import local_settings
-from api.services import open_services
 
 
 def serve(
     host: str = typer.Option(None, help="Address to listen on (FOOTNOTE_HOST)."),
     port: int = typer.Option(None, help="Port to listen on (FOOTNOTE_PORT)."),
     workers: int = typer.Option(None, help="Server processes (FOOTNOTE_WORKERS)."),
+    example: str = typer.Option(None, help="Once ready, print a curl command that asks this."),
 ) -> None:
     """Serve the API and the page."""
     given = {"host": host, "port": port, "workers": workers}
@@ -35,10 +38,40 @@ def serve(
         "timeout_graceful_shutdown": 10,
     }
     if settings.workers == 1:
-        uvicorn.run(app_from(settings), **options)
+        server = _Announcing(uvicorn.Config(app_from(settings), **options), settings, example)
+        server.run()
+        if not server.started:
+            raise typer.Exit(1)
     else:
+        typer.echo(announcement(settings, example))
         # Each process reads the settings again by itself: only a name can be handed to it.
         uvicorn.run("api.cli.serve:app_from_environment", factory=True, workers=settings.workers, **options)
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says where it is, once it answers there."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, example: str | None) -> None:
+        super().__init__(config)
+        self._text = announcement(settings, example)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See the base."""
+        await super().startup(sockets)
+        if self.started:
+            typer.echo(self._text)
+
+
+def announcement(settings: Settings, example: str | None) -> str:
+    """Where the service is, and a question to try."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    lines = [f"Footnote serves on {url} (API: {url}/schema)"]
+    if example is not None:
+        body = json.dumps({"question": example})
+        command = f"  curl -s {url}/v1/answer -H 'Content-Type: application/json' \\"
+        lines += ["", "Try:", command, f"    -d {shlex.quote(body)}", ""]
+    return "\n".join(lines)
 
 
 def app_from(settings: Settings) -> Any:

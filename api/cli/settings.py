@@ -13,5 +13,8 @@ def settings(as_json: bool = JSON_OPTION) -> None:
         return
     print_table(
         ["setting", "value", "origin", "meaning"],
-        [[str(r["name"]), "" if r["value"] is None else str(r["value"]), str(r["origin"]), str(r["meaning"])] for r in rows],
+        [
+            [str(r["name"]), "" if r["value"] is None else str(r["value"]), str(r["origin"]), str(r["meaning"])]
+            for r in rows
+        ],
     )

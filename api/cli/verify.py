@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 import typer
 
+from api.cli.context import err
 from infra.errors import InvalidInput
 from retrieval.verifier import DeterministicVerifier
-
-from api.cli.context import err
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -12,6 +12,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
+from api.asking import ask_events, ask_once
+from api.caller import Caller
+from api.problems import error_problem, request_id
+from api.search_view import check_question
+from api.search_view import describe as describe_passage
+from api.services import Services
+from api.sse import event_stream
+from api.wire import AnswerBody, FeedbackBody
 from infra.clock import iso
 from infra.errors import FootnoteError
 from retrieval.answer import IndexState
@@ -26,15 +34,6 @@ from retrieval.records import (
     recorded_passages,
 )
 from retrieval.writer import Turn
-
-from api.asking import ask_events, ask_once
-from api.caller import Caller
-from api.problems import error_problem, request_id
-from api.search_view import check_question
-from api.search_view import describe as describe_passage
-from api.services import Services
-from api.sse import event_stream
-from api.wire import AnswerBody, FeedbackBody
 
 
 @post("/v1/answer", status_code=200, summary="Answer a question")

@@ -9,14 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from sqlalchemy import select
 
-from infra.clock import now
-from infra.tables import Collection
-from ingest.collections import create_collection, delete_collection, describe, get_collection
-
 from api.caller import Caller
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
 from api.wire import CollectionPatch, NewCollection
+from infra.clock import now
+from infra.tables import Collection
+from ingest.collections import create_collection, delete_collection, describe, get_collection
 
 
 @post("/v1/collections", sync_to_thread=True, summary="Create a collection")
@@ -49,9 +48,7 @@ def list_all(
 
 
 @get("/v1/collections/{name:str}", sync_to_thread=True, summary="Show a collection")
-def show(
-    name: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> dict[str, Any]:
+def show(name: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]) -> dict[str, Any]:
     """One collection."""
     caller.require("search", "answer", "ingest", "eval")
     with services.database.read() as session:

@@ -15,6 +15,11 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 from litestar.params import FromPath, QueryParameter
 
+from api.caller import Caller
+from api.paging import Cursor, Limit, decode_cursor, page
+from api.services import Services
+from api.uploads import spool_stream
+from api.wire import NewDocument
 from infra.errors import (
     FieldError,
     FootnoteError,
@@ -31,12 +36,6 @@ from ingest.jobs import submit_job, supersede
 from ingest.pipeline import ingest_batch
 from ingest.reading import describe, document_text, get_document, get_document_by_id, list_documents
 from retrieval.access import Access
-
-from api.caller import Caller
-from api.paging import Cursor, Limit, decode_cursor, page
-from api.services import Services
-from api.uploads import spool_stream
-from api.wire import NewDocument
 
 AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str | None, QueryParameter(max_length=2000)]
@@ -141,7 +140,9 @@ async def upload(
         for part in files:
             identifier = check_external_id(part.filename)
             if identifier in items:
-                raise InvalidInput(f"Two files are named {identifier!r}: names must differ.", code="duplicate_file_name")
+                raise InvalidInput(
+                    f"Two files are named {identifier!r}: names must differ.", code="duplicate_file_name"
+                )
             blob = await asyncio.to_thread(services.spool.write, iter(lambda p=part: p.file.read(2**20), b""), limit)  # type: ignore[misc]
             blobs.append(blob)
             item = DocumentInput(
@@ -222,7 +223,12 @@ def show_by_id(
         return describe(get_document_by_id(session, document_id, caller.access))
 
 
-@get("/v1/documents/{document_id:str}/text", sync_to_thread=True, summary="Show a document's text", media_type="text/plain")
+@get(
+    "/v1/documents/{document_id:str}/text",
+    sync_to_thread=True,
+    summary="Show a document's text",
+    media_type="text/plain",
+)
 def text(
     document_id: FromPath[str],
     services: NamedDependency[Services],
@@ -270,7 +276,9 @@ def _metadata(raw: Any) -> dict[str, Any]:
 
 def _form_attributes(metadata: Sequence[Any], groups: Sequence[Any]) -> Attributes:
     texts = [json.dumps(g) if isinstance(g, list) else str(g) for g in groups]
-    return Attributes(metadata=_metadata(metadata[0] if metadata else None), allowed_groups=_groups(texts) if texts else None)
+    return Attributes(
+        metadata=_metadata(metadata[0] if metadata else None), allowed_groups=_groups(texts) if texts else None
+    )
 
 
 def _store_now(services: Services, access: Access, name: str, item: DocumentInput) -> dict[str, Any]:
@@ -294,9 +302,7 @@ def failure(result: Ingested) -> FootnoteError:
     return kind(result.detail or "The document could not be read.", code=result.code)
 
 
-def _queue(
-    services: Services, caller: Caller, name: str, items: list[tuple[DocumentInput, str]]
-) -> dict[str, Any]:
+def _queue(services: Services, caller: Caller, name: str, items: list[tuple[DocumentInput, str]]) -> dict[str, Any]:
     with services.database.write() as session:
         collection = get_collection(session, name)
         for item, _ in items:

@@ -11,12 +11,11 @@ from litestar.di import NamedDependency
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.caller import Caller
+from api.services import Services
 from infra.telemetry import READY, render_metrics
 from retrieval.generator import ModelWriter
 from retrieval.integrity import check_integrity
-
-from api.caller import Caller
-from api.services import Services
 
 
 @get("/health/live", sync_to_thread=False, summary="Liveness")

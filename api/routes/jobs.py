@@ -11,19 +11,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from ingest.jobs import FINISHED, cancel_job, describe, get_job
-
 from api.caller import Caller
 from api.services import Services
 from api.sse import event_stream
+from ingest.jobs import FINISHED, cancel_job, describe, get_job
 
 _POLL_S = 0.25
 
 
 @get("/v1/jobs/{job_id:str}", sync_to_thread=True, summary="Show a job")
-def show(
-    job_id: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> dict[str, Any]:
+def show(job_id: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]) -> dict[str, Any]:
     """A job's status, counts and failures."""
     caller.require("ingest")
     with services.database.read() as session:
@@ -31,9 +28,7 @@ def show(
 
 
 @get("/v1/jobs/{job_id:str}/events", summary="Follow a job", media_type="text/event-stream")
-async def events(
-    job_id: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Stream:
+async def events(job_id: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]) -> Stream:
     """Server-sent events: ``progress`` whenever the job changes, then ``done``; each carries the job."""
     caller.require("ingest")
 

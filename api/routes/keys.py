@@ -8,13 +8,12 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from infra.errors import Forbidden
-
 from api.caller import Caller
 from api.keys import create_key, describe, list_keys, revoke_key
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
 from api.wire import NewKey
+from infra.errors import Forbidden
 
 
 def _only_admin(caller: Caller) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -13,19 +14,18 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from sqlalchemy import select
 
-from infra.errors import InvalidInput, NotFound
-from infra.tables import Collection
-from retrieval.answer import Answer
-from retrieval.answering import Ask, Done, Retrieved
-from retrieval.records import answer_body
-from retrieval.writer import Turn
-
 from api.asking import ask_events, ask_once
 from api.caller import Caller
 from api.search_view import check_question
 from api.services import Services
 from api.sse import stream
 from api.wire import MAX_QUESTION, ChatBody, ChatMessage
+from infra.errors import InvalidInput, NotFound
+from infra.tables import Collection
+from retrieval.answer import Answer
+from retrieval.answering import Ask, Done, Retrieved
+from retrieval.records import answer_body
+from retrieval.writer import Turn
 
 MODEL = "footnote"
 
@@ -141,7 +141,7 @@ def _completion(answer: Answer, model: str, created: int) -> dict[str, Any]:
 def _chunks(answer: Answer, data: ChatBody, created: int) -> list[dict[str, Any]]:
     """The answer as chunks that join to its text, a sentence each, then one with the reason and the answer object."""
     cuts = [0, *(sentence.end for sentence in answer.sentences[:-1]), len(answer.answer)]
-    texts = [answer.answer[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    texts = [answer.answer[start:end] for start, end in pairwise(cuts)]
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {
@@ -156,7 +156,11 @@ def _chunks(answer: Answer, data: ChatBody, created: int) -> list[dict[str, Any]
     last = {**chunk({}, "stop"), "footnote": answer_body(answer)}
     if (data.stream_options or {}).get("include_usage"):
         usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        return [*body, {**last, "footnote": None}, {**chunk({}), "choices": [], "usage": usage, "footnote": answer_body(answer)}]
+        return [
+            *body,
+            {**last, "footnote": None},
+            {**chunk({}), "choices": [], "usage": usage, "footnote": answer_body(answer)},
+        ]
     return [*body, last]
 
 

@@ -9,13 +9,12 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from infra.errors import FieldError, InvalidInput
-from retrieval.search import SearchQuery, search
-
 from api.caller import Caller
 from api.search_view import check_question, search_body
 from api.services import Services
 from api.wire import SearchBody
+from infra.errors import FieldError, InvalidInput
+from retrieval.search import SearchQuery, search
 
 
 @post("/v1/search", sync_to_thread=True, status_code=200, summary="Search")

@@ -10,13 +10,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from sqlalchemy.exc import IntegrityError
 
-from infra.clock import now
-from infra.ids import new_id
-from infra.tables import Suggestion
-from retrieval.answering import Ask
-from retrieval.records import get_record
-from retrieval.writer import Turn
-
 from api.asking import ask_once
 from api.caller import Caller
 from api.services import Services
@@ -30,6 +23,12 @@ from api.suggestions import (
     ticket_question,
 )
 from api.wire import OutcomeBody, SuggestionBody
+from infra.clock import now
+from infra.ids import new_id
+from infra.tables import Suggestion
+from retrieval.answering import Ask
+from retrieval.records import get_record
+from retrieval.writer import Turn
 
 
 @post("/v1/suggestions", status_code=200, summary="Draft a reply to a ticket")
@@ -42,7 +41,7 @@ async def suggest(
     known = await asyncio.to_thread(_find, services, data, scope, caller)
     if known is not None:
         return known
-    earlier = [m for m in data.ticket.messages[:-1]]
+    earlier = data.ticket.messages[:-1]
     ask = Ask(
         question=ticket_question(data.ticket),
         history=tuple(Turn("user" if m.author == "customer" else "assistant", m.text) for m in earlier),

@@ -8,11 +8,10 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from retrieval.verification import Verification
-
 from api.caller import Caller
 from api.services import Services
 from api.wire import VerifyBody
+from retrieval.verification import Verification
 
 
 @post("/v1/verify", sync_to_thread=True, status_code=200, summary="Verify an answer")

@@ -1,0 +1,5 @@
+/** The API page's only script: the colour switch. */
+
+import { installTheme } from "./theme.js";
+
+installTheme();
