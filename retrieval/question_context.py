@@ -42,8 +42,8 @@ _WORD = re.compile(r"[^\W_][\w'’.-]*")
 _FUNCTION_WORDS = word_set(
     "a an the of for in on at to by with from and or but is are was were be do does did can could may might "
     "must shall should will would have has had how what when where which who whom whose why not no yes so "
-    "then there it its they them their this that these those i we you he she my our your if as about also too "
-    "please exactly much many long often more than one"
+    "then there it its they them their this that these those i we you he she my our your if as about also "
+    "too please exactly much many long often more than one"
 )
 
 
