@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-from retrieval.prompt import NO_ANSWER, declines, may_decline
+from retrieval.prompt import NO_ANSWER, PROMPT_VERSION, declines, may_decline
 from retrieval.thinking import held_back
 
 # Control tokens that a server should keep to itself and some let through: the answer ends there.
@@ -64,3 +64,28 @@ class DraftFilter:
         self._buffer = self._buffer[end:]
         self._released = self._released or bool(text.strip())
         return text
+
+
+class DraftStream:
+    """The pieces of one draft, and what is known of it; nothing is sent before the first piece is asked for.
+
+    ``passages_used``: the first so many passages were shown to the model. ``cut_off``: the draft ended
+    because it was too long, so its last sentence may be incomplete. Both are final once the stream has
+    ended.
+    """
+
+    def __init__(self, write: Callable[[DraftStream], AsyncGenerator[str, None]]) -> None:
+        self.passages_used = 0
+        self.cut_off = False
+        self.prompt_version = PROMPT_VERSION
+        self._pieces = write(self)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """End the request at once."""
+        await self._pieces.aclose()

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx2
 from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 
 from infra.errors import SettingsError
-from retrieval.draft import DraftFilter
-from retrieval.prompt import COMPLETION_STOPS, PROMPT_VERSION, Prompt, build_prompt
+from retrieval.draft import DraftFilter, DraftStream
+from retrieval.prompt import COMPLETION_STOPS, Prompt, build_prompt
 from retrieval.server_connection import Connection, parse_address
 from retrieval.server_error import (
     Quirk,
+    RequestFailedError,
+    RetryError,
     garbage,
     interrupted,
-    pinned_model,
-    quirk_of,
     spent_on_reasoning,
     status_of,
     timed_out,
     unavailable,
-    window_of,
 )
 from retrieval.server_event import Event, Finish, chat_event, completion_event, token_event
 from retrieval.server_info import ServerHealth, fetch_info
+from retrieval.server_memory import ServerMemory
 from retrieval.thinking import ThinkingFilter, opens_reasoning_unseen
 from retrieval.writer import GeneratorUnavailable, Task
 
@@ -39,9 +39,8 @@ _CONNECTION: ContextVar[Connection] = ContextVar("model_server_connection")
 # is set.
 set_async_client_factory(lambda: _CONNECTION.get().client())
 
+_UNUSED = "unused"  # the connection sets the real credentials; without a key the library would send one it finds
 _REQUESTS = 6  # for one draft: each after the first works around one more quirk
-_SMALLEST_WINDOW = 512
-_THINKING_FACTOR = 4
 # A stream is garbage when its JSON is none, or has another shape than the API's.
 _MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 
@@ -81,14 +80,8 @@ class ModelWriter:
         if api_key and self._address.authorization:
             raise SettingsError("Give the model server's API key or a user in its address, not both.")
         self._api = api
-        self._model = model
         self._timeouts = timeouts
-        self._max_tokens = max_tokens
-        self._window = window
-        self._asked = False
-        self._reasons = False
-        self._chatted = False
-        self._quirks: set[Quirk] = set()
+        self._known = ServerMemory(model, window, max_tokens, native=api == "tgi")
         authorization = f"Bearer {api_key}" if api_key else self._address.authorization
         self._connection = Connection(authorization, timeouts.connect_s)
 
@@ -100,88 +93,55 @@ class ModelWriter:
     @property
     def model(self) -> str | None:
         """The model's name as configured or, once the server was asked, as it says."""
-        return self._model
+        return self._known.model
+
+    @property
+    def _native(self) -> bool:
+        return self._api == "tgi"
 
     def write(self, task: Task) -> DraftStream:
         """Stream the draft; it is empty when the passages don't say. Raises ``GeneratorUnavailable`` while
         streaming.
         """
-        return DraftStream(self, task)
+        return DraftStream(lambda draft: self._pieces(task, draft))
 
     async def health(self, timeout_s: float = 2.0) -> ServerHealth:
         """Whether the server answers within ``timeout_s``; never raises for one that is down."""
         try:
             async with asyncio.timeout(timeout_s), self._connection.client() as client:
-                if self._api == "tgi":
+                if self._native:
                     (await client.get(f"{self._address.native}/health")).raise_for_status()
                 await self._ask(client)
         except TimeoutError:
-            return ServerHealth(
-                False, f"The model server did not answer within {timeout_s:g} s.", self._model
-            )
+            return ServerHealth(False, f"The model server did not answer within {timeout_s:g} s.", self.model)
         except httpx2.HTTPError as error:
-            return ServerHealth(False, unavailable(error, started=False).detail, self._model)
+            return ServerHealth(False, unavailable(error, started=False).detail, self.model)
         except GeneratorUnavailable as error:
-            return ServerHealth(False, error.detail, self._model)
-        return ServerHealth(True, None, self._model)
+            return ServerHealth(False, error.detail, self.model)
+        return ServerHealth(True, None, self.model)
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
         await self._connection.aclose()
 
-    # What is known of the server
-
     async def _ask(self, client: httpx2.AsyncClient) -> None:
-        """Learn the model's name and window from the server."""
-        info = await fetch_info(client, self._address, native=self._api == "tgi", model=self._model)
-        self._model, self._asked = self._model or info.model, True
-        if info.window is not None and not self._known(Quirk.TOO_LONG):
-            self._window = info.window
-
-    def _known(self, quirk: Quirk) -> bool:
-        return quirk in self._quirks
-
-    def _learn(self, error: BaseException) -> bool:
-        """Whether ``error`` tells something new of the server, so that another request may succeed."""
-        quirk = quirk_of(error)
-        if self._model is None and (name := pinned_model(error)):
-            self._model = name
-            return True
-        if quirk is Quirk.TOO_LONG:
-            told = window_of(error)
-            smaller = told if told is not None and told < self._window else self._window * 2 // 3
-            if smaller < _SMALLEST_WINDOW:
-                return False
-            self._window = smaller
-            self._quirks.add(quirk)
-            return True
-        if quirk is None or self._known(quirk) or (quirk is Quirk.OTHER_PATH and self._api != "tgi"):
-            return False
-        self._quirks.add(quirk)
-        return True
-
-    def _answer_tokens(self) -> int:
-        """Room for the answer, and for the reasoning before it in a model that reasons: at most half of the
-        window.
-        """
-        wanted = self._max_tokens * (_THINKING_FACTOR if self._reasons else 1)
-        return min(wanted, self._window // (2 if self._reasons else 4))
+        self._known.told(await fetch_info(client, self._address, native=self._native, model=self.model))
 
     # One draft
 
     async def _pieces(self, task: Task, draft: DraftStream) -> AsyncGenerator[str, None]:
         deadline = asyncio.get_running_loop().time() + self._timeouts.total_s
-        if self._model is None and not self._asked:
+        if self.model is None and not self._known.asked:
             await self._find_model()
-        failed: _FailedError | None = None
+        failed: RequestFailedError | None = None
         for _ in range(_REQUESTS):
-            prompt = build_prompt(task, self._window - self._answer_tokens())
+            prompt = build_prompt(task, self._known.prompt_tokens())
             draft.passages_used = prompt.passages_used
             try:
                 async with aclosing(self._attempt(prompt, draft, deadline, failed)) as pieces:
                     async for piece in pieces:
                         yield piece
-            except _AgainError as again:
+            except RetryError as again:
                 failed = again.failed or failed
                 continue
             return
@@ -197,14 +157,14 @@ class ModelWriter:
             raise unavailable(error, started=False) from error
 
     async def _attempt(
-        self, prompt: Prompt, draft: DraftStream, deadline: float, failed_chat: _FailedError | None
+        self, prompt: Prompt, draft: DraftStream, deadline: float, failed_chat: RequestFailedError | None
     ) -> AsyncGenerator[str, None]:
         """One request; a plain prompt where ``failed_chat`` is why this draft could not be had by chat.
 
-        Raises ``_AgainError``, before any piece, when what was learned makes another request worth while.
+        Raises ``RetryError``, before any piece, when what was learned makes another request worth while.
         """
-        completes = self._api == "tgi" or self._known(Quirk.NO_CHAT_TEMPLATE) or failed_chat is not None
-        thinking = ThinkingFilter(unopened=opens_reasoning_unseen(self._model))
+        completes = self._native or self._known.knows(Quirk.NO_CHAT_TEMPLATE) or failed_chat is not None
+        thinking = ThinkingFilter(unopened=opens_reasoning_unseen(self.model))
         answer = DraftFilter(COMPLETION_STOPS if completes else ())
         finish: Finish | None = None
         released = understood = False
@@ -223,32 +183,28 @@ class ModelWriter:
                     finish = event.finish or ("stop" if answer.stopped else None)
                     if finish is not None:
                         break
-            except _FailedError as failed:
-                if not released and self._learn(failed.error):
-                    raise _AgainError from None
-                if not completes and not self._chatted and status_of(failed.error) == 500:
-                    raise _AgainError(failed) from None  # some servers fail so for want of a chat template
+            except RequestFailedError as failed:
+                if not released and self._known.learn(failed.error):
+                    raise RetryError from None
+                if not completes and not self._known.chatted and status_of(failed.error) == 500:
+                    raise RetryError(failed) from None  # some servers fail so for want of a chat template
                 told = failed_chat or failed
-                raise unavailable(
-                    told.error, started=told.started, named=self._model is not None
-                ) from told.error
+                raise unavailable(told.error, started=told.started, named=self.model is not None) from told.error
         if finish is None:
             raise interrupted() if understood else garbage()
-        self._chatted = self._chatted or not completes
+        self._known.chatted = self._known.chatted or not completes
         last = answer.feed(thinking.finish()) + answer.finish()
         if thinking.thought and not released and (thinking.inside or (finish == "length" and not last)):
-            if self._reasons:
+            if self._known.reasons:
                 raise spent_on_reasoning()
-            self._reasons = True
-            raise _AgainError
+            self._known.reasons = True
+            raise RetryError
         if last:
             yield last
         draft.cut_off = finish == "length"
 
-    async def _timed(
-        self, prompt: Prompt, deadline: float, *, completes: bool
-    ) -> AsyncGenerator[Event, None]:
-        """The events of a request within the time limits; its failures come as ``_FailedError``."""
+    async def _timed(self, prompt: Prompt, deadline: float, *, completes: bool) -> AsyncGenerator[Event, None]:
+        """The events of a request within the time limits; its failures come as ``RequestFailedError``."""
         now = asyncio.get_running_loop().time
         limit, what = now() + self._timeouts.first_token_s, "took too long to begin its answer"
         started = False
@@ -263,11 +219,9 @@ class ModelWriter:
                     httpx2.HTTPError,
                     *_MALFORMED,
                 ) as error:  # before TimeoutError: the library's own is both
-                    raise _FailedError(error, started=started) from error
+                    raise RequestFailedError(error, started=started) from error
                 except TimeoutError:
-                    raise timed_out(
-                        "took too long for a whole answer" if now() >= deadline else what
-                    ) from None
+                    raise timed_out("took too long for a whole answer" if now() >= deadline else what) from None
                 started = True
                 if event is not None:
                     if event.text or event.reasoning:
@@ -280,23 +234,21 @@ class ModelWriter:
     # One request, in each protocol: None once the stream is open and for events that say nothing
 
     async def _request(self, prompt: Prompt, *, completes: bool) -> AsyncGenerator[Event | None, None]:
-        way = self._tokens if self._api == "tgi" else self._completion if completes else self._chat
+        way = self._tokens if self._native else self._completion if completes else self._chat
         async with aclosing(way(prompt)) as events:
             async for event in events:
                 yield event
 
     async def _chat(self, prompt: Prompt) -> AsyncGenerator[Event | None, None]:
-        messages = prompt.messages(system_role=not self._known(Quirk.NO_SYSTEM_ROLE))
-        async with AsyncInferenceClient(
-            base_url=f"{self._address.openai}/chat/completions", api_key=_UNUSED
-        ) as client:
+        messages = prompt.messages(system_role=not self._known.knows(Quirk.NO_SYSTEM_ROLE))
+        async with AsyncInferenceClient(base_url=f"{self._address.openai}/chat/completions", api_key=_UNUSED) as client:
             token = _CONNECTION.set(self._connection)
             try:
                 stream = await client.chat_completion(
                     [{"role": message.role, "content": message.content} for message in messages],
-                    model=self._model,
+                    model=self.model,
                     stream=True,
-                    extra_body=self._sampling(),
+                    extra_body=self._known.sampling(),
                 )
             finally:
                 _CONNECTION.reset(token)
@@ -305,7 +257,7 @@ class ModelWriter:
                 yield chat_event(chunk)
 
     async def _tokens(self, prompt: Prompt) -> AsyncGenerator[Event | None, None]:
-        path = "" if self._known(Quirk.OTHER_PATH) else "/generate_stream"
+        path = "" if self._known.knows(Quirk.OTHER_PATH) else "/generate_stream"
         async with AsyncInferenceClient(f"{self._address.native}{path}", api_key=_UNUSED) as client:
             token = _CONNECTION.set(self._connection)
             try:
@@ -314,7 +266,7 @@ class ModelWriter:
                     stream=True,
                     details=True,
                     do_sample=False,
-                    max_new_tokens=self._answer_tokens(),
+                    max_new_tokens=self._known.answer_tokens(),
                     return_full_text=False,
                     stop=list(COMPLETION_STOPS),
                 )
@@ -326,8 +278,8 @@ class ModelWriter:
 
     async def _completion(self, prompt: Prompt) -> AsyncGenerator[Event | None, None]:
         """OpenAI's older ``/completions``, which the library does not know."""
-        body = {"model": self._model, "prompt": prompt.completion(), "stream": True, "stop": COMPLETION_STOPS}
-        body = {key: value for key, value in {**body, **self._sampling()}.items() if value is not None}
+        body = {"model": self.model, "prompt": prompt.completion(), "stream": True, "stop": COMPLETION_STOPS}
+        body = {key: value for key, value in {**body, **self._known.sampling()}.items() if value is not None}
         async with (
             self._connection.client() as client,
             client.sse(f"{self._address.openai}/completions", method="POST", json=body) as source,
@@ -338,56 +290,3 @@ class ModelWriter:
                 if message.data.strip() == "[DONE]":
                     return
                 yield completion_event(message.data)
-
-    def _sampling(self) -> dict[str, Any]:
-        """Greedy decoding, as far as the server knows how to ask for it."""
-        limit = "max_completion_tokens" if self._known(Quirk.MAX_COMPLETION_TOKENS) else "max_tokens"
-        temperature = {} if self._known(Quirk.NO_TEMPERATURE) else {"temperature": 0.0}
-        return {limit: self._answer_tokens(), **temperature}
-
-
-class DraftStream:
-    """The pieces of one draft, and what is known of it; nothing is sent before the first piece is asked for.
-
-    ``passages_used``: the first so many passages were shown to the model. ``cut_off``: the draft ended
-    because it was too long, so its last sentence may be incomplete. Both are final once the stream has
-    ended.
-    """
-
-    def __init__(self, writer: ModelWriter, task: Task) -> None:
-        self.passages_used = 0
-        self.cut_off = False
-        self.prompt_version = PROMPT_VERSION
-        self._pieces = writer._pieces(task, self)
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        return await anext(self._pieces)
-
-    async def aclose(self) -> None:
-        """End the request at once."""
-        await self._pieces.aclose()
-
-
-_UNUSED = (
-    "unused"  # the connection sets the real credentials; without a key the library would send one it finds
-)
-
-
-class _FailedError(Exception):
-    """A request failed with ``error``; ``started``: its stream had been opened."""
-
-    def __init__(self, error: BaseException, *, started: bool) -> None:
-        super().__init__()
-        self.error = error
-        self.started = started
-
-
-class _AgainError(Exception):
-    """Send another request; ``failed`` is the chat request that a plain prompt is to be tried for."""
-
-    def __init__(self, failed: _FailedError | None = None) -> None:
-        super().__init__()
-        self.failed = failed

@@ -162,9 +162,7 @@ def build_prompt(task: Task, budget_tokens: int) -> Prompt:
         blocks.append(block)
     parts = ["Passages:", *(blocks or ["(none)"]), *([history] if history else []), asked]
     user = "\n\n".join(parts)
-    return Prompt(
-        system, user, len(blocks), cut, estimate_tokens(system) + estimate_tokens(user) + _OVERHEAD_TOKENS
-    )
+    return Prompt(system, user, len(blocks), cut, estimate_tokens(system) + estimate_tokens(user) + _OVERHEAD_TOKENS)
 
 
 def neutralise(text: str) -> str:

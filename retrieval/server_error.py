@@ -24,6 +24,23 @@ class Quirk(StrEnum):
     TOO_LONG = "too_long"
 
 
+class RequestFailedError(Exception):
+    """A request failed with ``error``; ``started``: the answer's stream had been opened."""
+
+    def __init__(self, error: BaseException, *, started: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.started = started
+
+
+class RetryError(Exception):
+    """Send another request; ``failed`` is the chat request that a plain prompt is to be tried for."""
+
+    def __init__(self, failed: RequestFailedError | None = None) -> None:
+        super().__init__()
+        self.failed = failed
+
+
 # Looked for in this order: messages about length also name max_completion_tokens, those about roles also
 # the template.
 _QUIRKS = {
@@ -43,9 +60,7 @@ _QUIRKS = {
     Quirk.MAX_COMPLETION_TOKENS: re.compile(r"max_completion_tokens", re.IGNORECASE),
     Quirk.NO_TEMPERATURE: re.compile(r"temperature", re.IGNORECASE),
 }
-_WINDOW = re.compile(
-    r"(?:maximum context length|context window|context size)\D{0,20}?(\d{3,8})", re.IGNORECASE
-)
+_WINDOW = re.compile(r"(?:maximum context length|context window|context size)\D{0,20}?(\d{3,8})", re.IGNORECASE)
 
 _PINNED = re.compile(r"pinned to '([^']+)'")
 
@@ -158,9 +173,7 @@ def garbage() -> GeneratorUnavailable:
 
 def interrupted() -> GeneratorUnavailable:
     """The stream ended before the answer did."""
-    return GeneratorUnavailable(
-        "The model server stopped in the middle of the answer.", code="generator_interrupted"
-    )
+    return GeneratorUnavailable("The model server stopped in the middle of the answer.", code="generator_interrupted")
 
 
 def spent_on_reasoning() -> GeneratorUnavailable:

@@ -83,9 +83,7 @@ def _content(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Sequence):
-        return "".join(
-            _content(p.get("text")) for p in value if isinstance(p, Mapping) and p.get("type") == "text"
-        )
+        return "".join(_content(p.get("text")) for p in value if isinstance(p, Mapping) and p.get("type") == "text")
     raise ValueError("content is no text")
 
 

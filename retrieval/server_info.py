@@ -61,11 +61,7 @@ def _entry(data: Any, model: str | None) -> ServerInfo:
     """The named model of a list, or its only one; adapters, which name a parent, are no models of their
     own.
     """
-    entries = (
-        [e for e in data if isinstance(e, Mapping) and _text(e.get("id"))]
-        if isinstance(data, Sequence)
-        else []
-    )
+    entries = [e for e in data if isinstance(e, Mapping) and _text(e.get("id"))] if isinstance(data, Sequence) else []
     if model is not None:
         window = next((_count(e.get("max_model_len")) for e in entries if e["id"] == model), None)
         return ServerInfo(model, window)

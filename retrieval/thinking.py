@@ -8,6 +8,7 @@ from collections.abc import Sequence
 _NAMES = ("think", "thinking", "thought", "reasoning", "reflection", "scratchpad")
 _PAIRS = {
     **{f"<{name}>": f"</{name}>" for name in _NAMES},
+    "<|channel>thought\n": "<channel|>",
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from model_server import ARCHITECTURES, COMPLETION_ONLY, REPLY, ModelServer
 
-from retrieval.generator import DraftStream, ModelWriter
+from retrieval.draft import DraftStream
+from retrieval.generator import ModelWriter
 from retrieval.passage import DocumentRef, Passage
 from retrieval.writer import GeneratorUnavailable, Task
 

@@ -9,7 +9,8 @@ import pytest
 from scripted_server import Exchange, ScriptedServer, chunk, completes, refuses, says, token
 
 from infra.errors import SettingsError
-from retrieval.generator import DraftStream, ModelWriter, Timeouts
+from retrieval.draft import DraftStream
+from retrieval.generator import ModelWriter, Timeouts
 from retrieval.passage import DocumentRef, Passage
 from retrieval.prompt import PROMPT_VERSION
 from retrieval.server_info import ServerHealth
@@ -122,9 +123,7 @@ def test_an_address_may_be_written_in_any_usual_way(scripted_server: ScriptedSer
     assert draft(ModelWriter(scripted_server.url + suffix, "m")) == "Days."
 
 
-def test_the_key_is_sent_and_only_the_key(
-    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_is_sent_and_only_the_key(scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     scripted_server.on(CHAT, says("Days."))
     draft(writer(scripted_server, api_key="sk-1"))
@@ -179,9 +178,7 @@ def models(*entries: dict[str, Any]) -> Callable[[Exchange], None]:
 
 
 def test_the_only_model_is_found(scripted_server: ScriptedServer) -> None:
-    scripted_server.on(
-        "/v1/models", models({"id": "base", "max_model_len": 2000}, {"id": "lora", "parent": "base"})
-    )
+    scripted_server.on("/v1/models", models({"id": "base", "max_model_len": 2000}, {"id": "lora", "parent": "base"}))
     scripted_server.on(CHAT, says("Days."))
     made = writer(scripted_server, model=None)
     assert draft(made) == "Days."
@@ -263,9 +260,7 @@ def test_without_completions_either_the_first_failure_is_told(scripted_server: S
 @pytest.mark.parametrize(
     "message", ["System role not supported", "Conversation roles must alternate user/assistant/user"]
 )
-def test_without_a_system_role_the_rules_open_the_question(
-    scripted_server: ScriptedServer, message: str
-) -> None:
+def test_without_a_system_role_the_rules_open_the_question(scripted_server: ScriptedServer, message: str) -> None:
     def gemma(exchange: Exchange) -> None:
         if exchange.body["messages"][0]["role"] == "system":
             exchange.reply(400, {"error": {"message": f"chat template error: {message}"}})
@@ -277,9 +272,7 @@ def test_without_a_system_role_the_rules_open_the_question(
     assert [draft(made), draft(made)] == ["Days.", "Days."]
     first, second, third = scripted_server.sent_to(CHAT)
     assert [message["role"] for message in second["messages"]] == ["user"]
-    assert second["messages"][0]["content"] == "\n\n".join(
-        message["content"] for message in first["messages"]
-    )
+    assert second["messages"][0]["content"] == "\n\n".join(message["content"] for message in first["messages"])
     assert [message["role"] for message in third["messages"]] == ["user"]  # remembered
 
 
@@ -312,9 +305,7 @@ def test_a_question_that_never_fits_ends(scripted_server: ScriptedServer) -> Non
 def test_sampling_options_that_a_server_refuses_are_left_out(scripted_server: ScriptedServer) -> None:
     def strict(exchange: Exchange) -> None:
         if "max_tokens" in exchange.body:
-            exchange.reply(
-                400, {"error": {"message": "Unsupported parameter: use 'max_completion_tokens' instead."}}
-            )
+            exchange.reply(400, {"error": {"message": "Unsupported parameter: use 'max_completion_tokens' instead."}})
         elif "temperature" in exchange.body:
             exchange.reply(400, {"error": {"message": "'temperature' does not support 0 with this model."}})
         else:
@@ -375,9 +366,7 @@ def test_reasoning_of_an_unsuspected_model_is_never_an_answer(scripted_server: S
 def test_a_model_that_used_up_its_tokens_on_reasoning_gets_more_once(scripted_server: ScriptedServer) -> None:
     def thinker(exchange: Exchange) -> None:
         enough = exchange.body["max_tokens"] > 100
-        says("<think>Zebra", *(["</think>Days."] if enough else []), finish="stop" if enough else "length")(
-            exchange
-        )
+        says("<think>Zebra", *(["</think>Days."] if enough else []), finish="stop" if enough else "length")(exchange)
 
     scripted_server.on(CHAT, thinker)
     made = writer(scripted_server, max_tokens=60)
@@ -565,9 +554,7 @@ def opens(*pieces: str, then: Callable[[Exchange], None]) -> Callable[[Exchange]
 
 
 @pytest.mark.parametrize("then", [Exchange.cut, Exchange.end, lambda exchange: exchange.end(done=False)])
-def test_a_stream_that_ends_in_the_middle(
-    scripted_server: ScriptedServer, then: Callable[[Exchange], None]
-) -> None:
+def test_a_stream_that_ends_in_the_middle(scripted_server: ScriptedServer, then: Callable[[Exchange], None]) -> None:
     scripted_server.on(CHAT, opens("Employees accrue", then=then))
     made = writer(scripted_server)
     got: list[str] = []
@@ -718,6 +705,4 @@ def test_health_of_a_server_in_trouble(
 def test_health_of_a_server_that_is_down() -> None:
     health = health_of(ModelWriter("http://127.0.0.1:9/v1"))
     assert not health.ok
-    assert (
-        health.detail == "The model server refused the connection: it is not running, or not at this address."
-    )
+    assert health.detail == "The model server refused the connection: it is not running, or not at this address."

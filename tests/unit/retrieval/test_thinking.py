@@ -11,6 +11,7 @@ def run(thinking: ThinkingFilter, text: str, size: int) -> str:
 TAGGED = [
     ("<think>Let me see: 1 < 2.</think>\n\nDays accrue [1].", "Days accrue [1]."),
     ("<thinking>hm</thinking>Days accrue [1].", "Days accrue [1]."),
+    ("<|channel>thought\nhm<channel|>Days accrue [1].", "Days accrue [1]."),
     ("[THINK]hm[/THINK]Days accrue [1].", "Days accrue [1]."),
     ("◁think▷hm◁/think▷Days accrue [1].", "Days accrue [1]."),
     (
