@@ -19,9 +19,7 @@ def check_archive(data: bytes, *, max_unpacked: int = MAX_UNPACKED) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
-        raise Unprocessable(
-            "The file is damaged: its zip container cannot be opened.", code="malformed"
-        ) from error
+        raise Unprocessable("The file is damaged: its zip container cannot be opened.", code="malformed") from error
     if any(member.flag_bits & 1 for member in members):
         raise Unprocessable("The file is protected by a password: send a copy without one.", code="encrypted")
     unpacked = sum(member.file_size for member in members)

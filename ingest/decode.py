@@ -19,18 +19,18 @@ _DECLARED = re.compile(rb"(?:charset\s*=\s*|encoding\s*=\s*)[\"']?([A-Za-z0-9_.:
 _CONTROL = bytes(set(range(32)) - {9, 10, 12, 13, 27})
 _SAMPLE = 65536
 _MANY_ZEROS = 0.3  # of every second byte: text in a two-byte encoding, not a stray NUL
-_FEW_HIGH_BYTES = (
-    0.25  # Western prose has accents and typographic quotes, other scripts are mostly high bytes
-)
+# Western text has single accents and quotes beyond ASCII; other scripts have whole words of such bytes.
+_HIGH_RUN = re.compile(rb"[\x80-\xff]{3,}")
 
 
 def _two_byte(sample: bytes) -> str | None:
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    """The byte order of UTF-16 without a mark: the bytes that are zero for ASCII, if the others make text."""
     half = max(1, len(sample) // 2)
-    if odd / half > _MANY_ZEROS and even / half < 0.05:
-        return "utf-16-le"
-    if even / half > _MANY_ZEROS and odd / half < 0.05:
-        return "utf-16-be"
+    for name, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
+        if zeros.count(0) / half > _MANY_ZEROS:
+            text = sample[: half * 2].decode(name, "replace")
+            if sum(char < " " and char not in "\t\n\r\f" for char in text) < len(text) * 0.02:
+                return name
     return None
 
 
@@ -58,16 +58,14 @@ def decode_text(data: bytes, declared: str | None = None) -> str:
     for name in ("utf-8", declared, _self_declared(data)):
         if name and (text := _strict(data, name)) is not None:
             return text
-    high = sum(byte > 127 for byte in data[:_SAMPLE])
-    if high < _FEW_HIGH_BYTES * len(data[:_SAMPLE]):
-        if (text := _strict(data, "cp1252")) is not None:
-            return text
-    elif (guess := from_bytes(data[:_SAMPLE]).best()) is not None:
+    sample = data[:_SAMPLE]
+    high = sum(byte > 127 for byte in sample)
+    if sample.decode("utf-8", "replace").count("\ufffd") * 4 < high:
+        return data.decode("utf-8", "replace")
+    in_words = sum(len(run) for run in _HIGH_RUN.findall(sample))
+    if in_words * 2 > high and (guess := from_bytes(sample).best()) is not None:
         return data.decode(guess.encoding, "replace")
-    # Almost UTF-8, with a few broken bytes, or a Western text with bytes that no code page knows.
-    return data.decode(
-        "utf-8" if data.decode("utf-8", "replace").count("\ufffd") * 4 < high else "cp1252", "replace"
-    )
+    return data.decode("cp1252", "replace")
 
 
 def _self_declared(data: bytes) -> str | None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text on a page; coordinates in points from the page's lower left corner."""
+    """One line of text on a page; coordinates in points from the page's lower left corner.
+
+    ``words`` are its words, each with its left edge.
+    """
 
     text: str
     page: int
@@ -18,6 +21,7 @@ class Line:
     top: float
     size: float
     bold: bool
+    words: tuple[tuple[float, str], ...] = ()
 
     @property
     def middle(self) -> float:

@@ -41,9 +41,7 @@ def header_block(fields: list[tuple[str, str]]) -> Block | None:
     return Block(ElementKind.PARAGRAPH, "\n".join(lines)) if lines else None
 
 
-def _message_blocks(
-    message: EmailMessage, read_html: BodyReader, read_text: BodyReader, depth: int
-) -> Iterator[Block]:
+def _message_blocks(message: EmailMessage, read_html: BodyReader, read_text: BodyReader, depth: int) -> Iterator[Block]:
     subject = _header(message, "Subject")
     if subject:
         yield Block(ElementKind.HEADING, subject, level=depth)

@@ -106,7 +106,9 @@ _ODF = {
     "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (.ods) is not read: save it as .xlsx",
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (.odp) is not read: save it as .pptx",
 }
-_READ = "Markdown, HTML, text, RST, Org, RTF, DOCX, ODT, PPTX, XLSX, XLS, CSV, TSV, EPUB, EML, MSG, XML, JSON, YAML and PDF"
+_READ = (
+    "Markdown, HTML, text, RST, Org, RTF, DOCX, ODT, PPTX, XLSX, XLS, CSV, TSV, EPUB, EML, MSG, XML, JSON, YAML and PDF"
+)
 _HTML_START = re.compile(
     r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
 )
@@ -171,9 +173,7 @@ def _mislabelled(label: Format) -> Unprocessable:
 
 def _text_format(data: bytes, label: Format | None, suffix: str) -> Format:
     head = (
-        data[:4096]
-        .decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "replace")
-        .lstrip("\ufeff")
+        data[:4096].decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "replace").lstrip("\ufeff")
     )
     is_page = _HTML_START.match(head) is not None
     if is_page and (label is None or label.reader is not Reader.MARKDOWN):
@@ -196,15 +196,9 @@ def _zip_format(data: bytes, label: Format | None) -> Format:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            kind = (
-                archive.read("mimetype")[:100].decode("ascii", "replace").strip()
-                if "mimetype" in names
-                else ""
-            )
+            kind = archive.read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in names else ""
     except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Unprocessable(
-            "The file is damaged: its zip container cannot be opened.", code="malformed"
-        ) from error
+        raise Unprocessable("The file is damaged: its zip container cannot be opened.", code="malformed") from error
     if kind in _BY_MIME:
         return _BY_MIME[kind]
     if kind in _ODF:
@@ -222,9 +216,7 @@ def _ole_format(data: bytes) -> Format:
         with olefile.OleFileIO(io.BytesIO(data)) as container:
             streams = {"/".join(path).lower() for path in container.listdir()}
     except (OSError, ValueError, IndexError) as error:
-        raise Unprocessable(
-            "The file is damaged: its Office container cannot be opened.", code="malformed"
-        ) from error
+        raise Unprocessable("The file is damaged: its Office container cannot be opened.", code="malformed") from error
     if "encryptedpackage" in streams:
         raise encrypted()
     if streams & {"workbook", "book"}:
@@ -235,9 +227,7 @@ def _ole_format(data: bytes) -> Format:
         raise unsupported(_LEGACY["doc"])
     if "powerpoint document" in streams:
         raise unsupported(_LEGACY["ppt"])
-    raise unsupported(
-        "this Office file is of a kind that is not read: save it as .docx, .xlsx, .pptx or .pdf"
-    )
+    raise unsupported("this Office file is of a kind that is not read: save it as .docx, .xlsx, .pptx or .pdf")
 
 
 def encrypted() -> Unprocessable:

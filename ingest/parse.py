@@ -17,6 +17,7 @@ from typing import Any
 # Before the import: its telemetry and its advertisement are read from the environment there.
 os.environ.update(DO_NOT_TRACK="1", SCARF_NO_ANALYTICS="true", UNSTRUCTURED_DISABLE_NOTICE="1")
 
+import pptx
 import unstructured.nlp.tokenize as unstructured_nlp
 from unstructured.file_utils.file_conversion import convert_file_to_html_text_using_pandoc
 from unstructured.partition.docx import partition_docx
@@ -49,6 +50,9 @@ unstructured_nlp._get_nlp = lambda: _PIPELINE  # type: ignore[assignment]
 
 Read = tuple[list[Block], str | None]
 _QUIET: dict[str, Any] = {"languages": [""]}  # no language detection: it is slow, and nothing here needs it
+_PAGE_OF = re.compile(r"page[\s\d]*(?:of[\s\d]*)?", re.IGNORECASE)
+_TITLE_LINES = 3
+_TITLE_LENGTH = 200
 _MARKER = re.compile(r"(?:[-*•–]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)]|\(?[ivxIVX]{1,5}[.)])\s")
 _ZIPPED = {Reader.DOCX, Reader.PPTX, Reader.XLSX, Reader.ODT, Reader.EPUB}
 
@@ -84,11 +88,17 @@ def parse(data: bytes, filename: str, content_type: str | None = None) -> Parsed
 
 
 def _derived_title(parsed: ParsedDocument, filename: str) -> str | None:
-    """The first heading if the document begins with one, else the file's name without its ending."""
-    for element in parsed.elements[:2]:
-        if element.kind is ElementKind.HEADING and (element.level or 1) <= 2 and parsed.mime not in _SHEETS:
-            return " ".join(parsed.text[element.start : element.end].split())[:300]
-    return PurePosixPath(filename.replace("\\", "/")).stem or None
+    """The headings that a document begins with (a title page may break them), else the file's name without its ending."""
+    names: list[str] = []
+    for element in parsed.elements[:_TITLE_LINES]:
+        if element.kind is not ElementKind.HEADING or parsed.mime in _SHEETS:
+            break
+        if names and (parsed.mime != "application/pdf" or element.page != 1):
+            break
+        names.append(" ".join(parsed.text[element.start : element.end].split()))
+    if names and len(" ".join(names)) <= _TITLE_LENGTH:
+        return " ".join(names)
+    return names[0][:_TITLE_LENGTH] if names else PurePosixPath(filename.replace("\\", "/")).stem or None
 
 
 _SHEETS = {"application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
@@ -178,7 +188,7 @@ def _code(data: bytes, _: Format) -> Read:
 def _docx(data: bytes, _: Format) -> Read:
     styles = HeadingStyles(data)
     blocks: list[Block] = []
-    running: set[str] = set()
+    running: dict[str, None] = {}
     for element in partition_docx(file=io.BytesIO(data), **_QUIET):
         text, kind = element.text or "", element.category
         level = styles.level(text) if kind not in {"Table", "Header", "Footer"} else None
@@ -189,43 +199,44 @@ def _docx(data: bytes, _: Format) -> Read:
         elif kind == "Table":
             blocks += _table(element)
         elif kind in {"Header", "Footer"}:
-            if (
-                text not in running
-                and len(text.split()) > 1
-                and not re.fullmatch(r"(?i)page[\s\d]*(of[\s\d]*)?", text)
-            ):
-                running.add(text)
-                blocks.append(Block(ElementKind.PARAGRAPH, text))
+            running[text] = None
         elif kind != "PageBreak":
             blocks.append(Block(ElementKind.PARAGRAPH, text))
-    return blocks, styles.title
+    # What stands above and below each page is said once, at the end.
+    said = [text for text in running if len(text.split()) > 1 and not _PAGE_OF.fullmatch(text)]
+    return blocks + [Block(ElementKind.PARAGRAPH, text) for text in said], styles.title
 
 
 def _pptx(data: bytes, _: Format) -> Read:
     """A slide's title first, then its shapes, then the speaker's notes."""
-    slides: dict[int, list[tuple[int, Block]]] = {}
-    for element in partition_pptx(file=io.BytesIO(data), include_slide_notes=True, **_QUIET):
-        text, meta = element.text or "", element.metadata
-        page, depth = meta.page_number or 1, meta.category_depth
+    notes = {
+        number: slide.notes_slide.notes_text_frame.text
+        for number, slide in enumerate(pptx.Presentation(io.BytesIO(data)).slides, 1)
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None
+    }
+    slides: dict[int, list[Block]] = {number: [] for number in notes}
+    for element in partition_pptx(file=io.BytesIO(data), include_slide_notes=False, **_QUIET):
+        text, page, depth = (
+            element.text or "",
+            element.metadata.page_number or 1,
+            element.metadata.category_depth,
+        )
         slide = slides.setdefault(page, [])
         if element.category == "Title" and depth == 0:
-            slide.append(
-                (
-                    0 if not any(rank == 0 for rank, _ in slide) else 1,
-                    Block(ElementKind.HEADING, text, level=1, page=page),
-                )
-            )
+            titled = sum(block.kind is ElementKind.HEADING for block in slide)
+            slide.insert(titled, Block(ElementKind.HEADING, text, level=min(titled, 1) + 1, page=page))
         elif element.category == "ListItem":
-            slide.append((1, _item(text, depth or 0, page)))
+            slide.append(_item(text, depth or 0, page))
         elif element.category == "Table":
-            slide += [(1, block) for block in _table(element, page)]
-        elif element.category == "NarrativeText" and depth is None:
-            slide.append((2, Block(ElementKind.PARAGRAPH, f"Speaker notes: {text}", page=page)))
+            slide += _table(element, page)
         elif element.category != "PageBreak":
-            slide.append((1, Block(ElementKind.PARAGRAPH, text, page=page)))
-    return [
-        block for page in sorted(slides) for _, block in sorted(slides[page], key=lambda each: each[0])
-    ], None
+            slide.append(Block(ElementKind.PARAGRAPH, text, page=page))
+    blocks: list[Block] = []
+    for page in sorted(slides):
+        blocks += slides[page]
+        if notes.get(page, "").strip():
+            blocks.append(Block(ElementKind.PARAGRAPH, f"Speaker notes: {notes[page].strip()}", page=page))
+    return blocks, None
 
 
 def _msg(data: bytes, _: Format) -> Read:
@@ -236,9 +247,7 @@ def _msg(data: bytes, _: Format) -> Read:
         meta = elements[0].metadata
         subject = meta.subject
         fields = [("From", ", ".join(meta.sent_from or [])), ("To", ", ".join(meta.sent_to or []))]
-        head = header_block(
-            [*fields, ("Cc", ", ".join(meta.cc_recipient or [])), ("Date", meta.last_modified or "")]
-        )
+        head = header_block([*fields, ("Cc", ", ".join(meta.cc_recipient or [])), ("Date", meta.last_modified or "")])
         blocks += [Block(ElementKind.HEADING, subject, level=1)] if subject else []
         blocks += [head] if head else []
     return blocks + list(_blocks(elements)), subject

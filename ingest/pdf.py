@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdfminer.high_level import extract_pages
-from pdfminer.layout import LAParams, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
+from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
 from pdfminer.pdfdocument import (
     PDFDocument,
     PDFEncryptionError,
@@ -39,7 +39,6 @@ _PAGE_NUMBER = re.compile(
 _DIGITS = re.compile(r"\d+")
 _EDGE = 0.12  # of the page's height, where running heads and feet stand
 _REPEATED = 0.3  # of the pages
-_MANY_PAGES = 3
 
 
 def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
@@ -122,22 +121,47 @@ def _lines(page: LTPage, number: int) -> Iterator[Line]:
             top=line.y1,
             size=sizes.most_common(1)[0][0] if sizes else 0.0,
             bold=bold * 2 > len(characters),
+            words=tuple(_words(line)),
         )
+
+
+def _words(line: LTTextLine) -> Iterator[tuple[float, str]]:
+    """The words of a line with their left edges."""
+    left, text = 0.0, ""
+    for char in line:
+        letter = char.get_text() if isinstance(char, LTChar | LTAnno) else ""
+        if letter.isspace() or not letter:
+            if text:
+                yield left, text
+            text = ""
+        else:
+            left = left if text or not isinstance(char, LTChar) else char.x0
+            text += letter
+    if text:
+        yield left, text
 
 
 def _without_running_text(pages: list[tuple[float, list[Line]]]) -> list[Line]:
     """Drop page numbers, and heads and feet that return on many pages."""
+    weights: Counter[float] = Counter()
+    for _, lines in pages:
+        for line in lines:
+            weights[line.size] += len(line.text)
+    body = max(weights, key=weights.__getitem__, default=0.0)
     edges: Counter[str] = Counter()
     for height, lines in pages:
-        edges.update({_shape(line) for line in lines if _at_edge(line, height)})
-    often = max(_MANY_PAGES, round(len(pages) * _REPEATED))
+        edges.update({_shape(line) for line in lines if _at_edge(line, height) and line.size <= body})
+    often = max(2, round(len(pages) * _REPEATED))
     running = {shape for shape, count in edges.items() if count >= often}
     kept: list[Line] = []
     for height, lines in pages:
         inner = [
             line
             for line in lines
-            if not (_at_edge(line, height) and (_shape(line) in running or _PAGE_NUMBER.fullmatch(line.text)))
+            if not (
+                _at_edge(line, height)
+                and ((line.size <= body and _shape(line) in running) or _PAGE_NUMBER.fullmatch(line.text))
+            )
         ]
         kept += inner
     return kept

@@ -87,9 +87,7 @@ def _split_words(text: str, piece: Piece, count_tokens: TokenCounter, fixed: int
     ]
     sizes = _sizes(text, spans, count_tokens, fixed)
     if max(sizes) > room:
-        spans = [
-            part for span, size in zip(spans, sizes, strict=True) for part in _split_word(span, size, room)
-        ]
+        spans = [part for span, size in zip(spans, sizes, strict=True) for part in _split_word(span, size, room)]
         sizes = _sizes(text, spans, count_tokens, fixed)
     parts: list[Piece] = []
     start, held = spans[0][0], 0

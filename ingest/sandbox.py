@@ -108,7 +108,7 @@ class _Worker:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "ingest.worker", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -121,9 +121,7 @@ class _Worker:
             self._log.seek(0)
             last = self._log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             self.stop()
-            raise Unavailable(
-                f"The document parser could not be started: {' '.join(last) or 'no reason given'}"
-            )
+            raise Unavailable(f"The document parser could not be started: {' '.join(last) or 'no reason given'}")
 
     def run(self, path: Path, filename: str, content_type: str | None, timeout_s: float) -> Outcome:
         """The outcome of one file; a worker that did not answer is killed, and says why by an outcome too."""

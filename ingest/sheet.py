@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import openpyxl
 import xlrd
+from xlrd.biffh import XLRDError
 
 from infra.errors import Unprocessable
 from ingest.block import Block
@@ -36,9 +37,7 @@ def read_xlsx(data: bytes) -> list[Block]:
         sheets = [
             (
                 sheet.title,
-                _bounded(
-                    [_shown(cell.value, cell.number_format) for cell in row] for row in sheet.iter_rows()
-                ),
+                _bounded([_shown(cell.value, cell.number_format) for cell in row] for row in sheet.iter_rows()),
             )
             for sheet in book.worksheets
             if sheet.sheet_state == "visible"
@@ -63,7 +62,7 @@ def read_xls(data: bytes) -> list[Block]:
     """The blocks of an old Excel workbook's visible sheets."""
     try:
         book = xlrd.open_workbook(file_contents=data)
-    except xlrd.XLRDError as error:
+    except XLRDError as error:
         if "encrypted" in str(error).lower():
             raise encrypted() from error
         raise Unprocessable("The spreadsheet is damaged and cannot be opened.", code="malformed") from error
@@ -124,9 +123,7 @@ def _sheet_blocks(rows: Cells, page: int) -> Iterator[Block]:
             if gap and table and not any(map(_is_number, filled)):
                 yield from flush()
             for text in caption:
-                short = len(text.split()) <= _CAPTION_WORDS and not text.rstrip().endswith(
-                    (".", "!", "?", ";")
-                )
+                short = len(text.split()) <= _CAPTION_WORDS and not text.rstrip().endswith((".", "!", "?", ";"))
                 kind, level = (ElementKind.HEADING, 2) if short else (ElementKind.PARAGRAPH, None)
                 yield Block(kind, text, level=level, page=page)
             caption.clear()
@@ -188,11 +185,11 @@ def _plain(value: float) -> str:
 def _xls_shown(cell: xlrd.sheet.Cell, datemode: int) -> str:
     if cell.ctype == xlrd.XL_CELL_DATE:
         try:
-            return _shown(xlrd.xldate_as_datetime(cell.value, datemode), None)
+            return _shown(xlrd.xldate_as_datetime(float(cell.value), 1 if datemode else 0), None)
         except (ValueError, OverflowError):
-            return _plain(cell.value)
+            return _plain(float(cell.value))
     if cell.ctype == xlrd.XL_CELL_NUMBER:
-        return _plain(cell.value)
+        return _plain(float(cell.value))
     if cell.ctype == xlrd.XL_CELL_BOOLEAN:
         return "TRUE" if cell.value else "FALSE"
     return str(cell.value) if cell.ctype == xlrd.XL_CELL_TEXT else ""

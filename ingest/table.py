@@ -76,11 +76,7 @@ def delimited_rows(text: str, tabs: bool) -> list[list[str]]:
     """The rows of CSV or TSV text, cells as written: codes keep their zeros, and ``NA`` stays ``NA``."""
     delimiter = "\t" if tabs else _delimiter(text)
     csv.field_size_limit(10_000_000)
-    return [
-        row
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        if any(map(str.strip, row))
-    ]
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
 
 
 def _delimiter(text: str) -> str:

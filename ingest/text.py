@@ -10,8 +10,8 @@ import re
 
 from ingest.block import Block, tidy
 from ingest.elements import ElementKind
-from ingest.layout import looks_like_title
 from ingest.table import table_text
+from ingest.title import looks_like_title
 
 _BLANK = re.compile(r"\n(?:[ \t]*\n)+")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦▪●·–—]|\(?[A-Z]?\d{1,3}(?:\.\d{1,3})*[.)]|\(?[a-zA-Z][.)])[ \t]+(?=\S)")
@@ -21,6 +21,7 @@ _RULE_ROW = re.compile(r"[\s|+:=-]+")
 _FULL = 0.6  # of the usual line width: a line this long was broken by its width, not by its writer
 _NARROW = 45
 _CAPS_WORDS = 10
+_BODY = 40  # characters that make a paragraph
 
 
 def read_text(text: str) -> list[Block]:
@@ -29,14 +30,13 @@ def read_text(text: str) -> list[Block]:
     lengths = sorted(len(line) for line in text.splitlines() if line.strip())
     width = lengths[int(len(lengths) * 0.9)] if lengths else 0
     blocks: list[Block] = []
-    for part in _BLANK.split(text):
-        lines = [line.rstrip() for line in part.strip("\n").splitlines()]
-        if any(lines):
-            blocks += _part_blocks(lines, width)
+    parts = [part.strip("\n") for part in _BLANK.split(text) if part.strip()]
+    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+        blocks += _part_blocks([line.rstrip() for line in part.splitlines()], width, after)
     return blocks
 
 
-def _part_blocks(lines: list[str], width: int) -> list[Block]:
+def _part_blocks(lines: list[str], width: int, following: str) -> list[Block]:
     if rows := _table(lines):
         return [Block(ElementKind.TABLE, table_text(rows))]
     blocks: list[Block] = []
@@ -55,7 +55,7 @@ def _part_blocks(lines: list[str], width: int) -> list[Block]:
             continue
         alone = not open_text and (len(lines) == 1 or _is_capitals(line))
         underlined = bool(_UNDERLINE.fullmatch(after)) and len(line.split()) <= _CAPS_WORDS and not open_text
-        if underlined or (alone and _reads_as_heading(line)):
+        if underlined or (alone and _reads_as_heading(line, following)):
             close()
             level = 1 if underlined and after.strip()[0] == "=" else 2
             blocks.append(Block(ElementKind.HEADING, line.strip(), level=level))
@@ -85,9 +85,12 @@ def _is_capitals(line: str) -> bool:
     return len(letters) > 3 and all(char.isupper() for char in letters) and len(line.split()) <= _CAPS_WORDS
 
 
-def _reads_as_heading(line: str) -> bool:
+def _reads_as_heading(line: str, following: str) -> bool:
+    """Capitals, or the look of a title with a paragraph to follow: a signature has none."""
     line = line.strip()
-    return (_is_capitals(line) and not line.endswith((",", ";"))) or looks_like_title(line)
+    if _is_capitals(line):
+        return not line.endswith((",", ";"))
+    return looks_like_title(line) and len(following) > _BODY
 
 
 def _table(lines: list[str]) -> list[list[str]]:

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -52,14 +52,14 @@ class Outcome(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def write_message(stream: BinaryIO, message: object) -> None:
+def write_message(stream: IO[bytes], message: object) -> None:
     """Send ``message``, its length first."""
     data = msgspec.msgpack.encode(message)
     stream.write(_HEAD.pack(len(data)) + data)
     stream.flush()
 
 
-def read_bytes(stream: BinaryIO) -> bytes | None:
+def read_bytes(stream: IO[bytes]) -> bytes | None:
     """Receive a message's bytes; None at the end of the stream."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -88,7 +88,7 @@ def _limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _read_jobs(stream: BinaryIO, jobs: queue.SimpleQueue[Job]) -> None:
+def _read_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
     while (data := read_bytes(stream)) is not None:
         jobs.put(msgspec.msgpack.decode(data, type=Job))
     os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,176 @@
+"""The sandbox: a bad file costs itself only, and no process outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.errors import Unavailable, Unprocessable, Unsupported
+from ingest.sandbox import Sandbox
+from ingest.table import table_text
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(timeout_s=60, memory_mb=512, workers=2) as made:
+        yield made
+
+
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def children() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children(recursive=True) if "ingest.worker" in " ".join(each.cmdline())]
+
+
+def test_parses(sandbox: Sandbox, tmp_path: Path) -> None:
+    parsed = sandbox.parse(write(tmp_path, "x", "# Head\n\nText."), "notes.md")
+    assert parsed.text == "Head\n\nText."
+    assert parsed.title == "Head"
+    assert [element.kind.value for element in parsed.elements] == ["heading", "paragraph"]
+
+
+def test_passes_errors_on_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(Unprocessable, match="empty") as caught:
+        sandbox.parse(write(tmp_path, "x", ""), "a.txt")
+    assert caught.value.code == "empty_file"
+    with pytest.raises(Unsupported) as unsupported:
+        sandbox.parse(write(tmp_path, "y", b"\x89PNG\r\n\x1a\n" + bytes(50)), "a.png")
+    assert unsupported.value.code == "unsupported_format"
+    with pytest.raises(Unprocessable, match="could not be opened"):
+        sandbox.parse(tmp_path / "absent", "a.txt")
+
+
+def test_serves_several_threads(sandbox: Sandbox, tmp_path: Path) -> None:
+    paths = [write(tmp_path, f"{number}.txt", f"This is text number {number}.") for number in range(24)]
+    with ThreadPoolExecutor(6) as pool:
+        texts = list(pool.map(lambda path: sandbox.parse(path, path.name).text, paths))
+    assert texts == [f"This is text number {number}." for number in range(24)]
+    assert 1 <= len(children()) <= 2
+
+
+def test_a_killed_worker_costs_one_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "Some text.")
+    sandbox.parse(path, "a.txt")
+    for worker in children():
+        worker.send_signal(signal.SIGSEGV)
+        worker.wait(10)
+    outcomes = []
+    for _ in range(4):
+        try:
+            outcomes.append(sandbox.parse(path, "a.txt").text)
+        except Unprocessable as error:
+            outcomes.append(error.code)
+    assert outcomes[-1] == "Some text."
+    assert set(outcomes) <= {"Some text.", "malformed"}
+
+
+def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    rows = table_text([[f"<li>{number}</li>" * 2000] for number in range(400)])
+    path = write(tmp_path, "slow.html", f"<html><ul>{rows}</ul></html>")
+    small = write(tmp_path, "small.txt", "Some text.")
+    with Sandbox(timeout_s=1, memory_mb=2048, workers=1) as sandbox:
+        sandbox.parse(small, "small.txt")
+        with pytest.raises(Unprocessable, match="longer than the 1 seconds") as caught:
+            sandbox.parse(path, "slow.html")
+        assert caught.value.code == "parse_timeout"
+        assert sandbox.parse(small, "small.txt").text == "Some text."
+
+
+def test_a_file_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
+    path = write(tmp_path, "big.csv", b"a,b\n" + b"x,y\n" * 20_000_000)
+    small = write(tmp_path, "small.txt", "Some text.")
+    with Sandbox(timeout_s=120, memory_mb=256, workers=1) as sandbox:
+        with pytest.raises(Unprocessable) as caught:
+            sandbox.parse(path, "big.csv")
+        assert caught.value.code == "parse_memory"
+        assert sandbox.parse(small, "small.txt").text == "Some text."
+
+
+def test_closing_leaves_no_process(tmp_path: Path) -> None:
+    before = {each.pid for each in children()}
+    sandbox = Sandbox(timeout_s=60, memory_mb=512, workers=1)
+    sandbox.parse(write(tmp_path, "a.txt", "Some text."), "a.txt")
+    mine = [each for each in children() if each.pid not in before]
+    assert len(mine) == 1
+    sandbox.close()
+    sandbox.close()
+    assert not mine[0].is_running()
+    with pytest.raises(Unavailable):
+        sandbox.parse(tmp_path / "a.txt", "a.txt")
+
+
+def test_a_worker_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "Some text.")
+    with Sandbox(timeout_s=60, memory_mb=512, workers=1) as sandbox:
+        thread = threading.Thread(target=sandbox.parse, args=(path, "a.txt"))
+        thread.start()
+        thread.join()
+        first = {each.pid for each in children()}
+        assert sandbox.parse(path, "a.txt").text == "Some text."
+        assert first & {each.pid for each in children()}
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "Some text.")
+    script = (
+        "import sys, time; from pathlib import Path; from ingest.sandbox import Sandbox\n"
+        "sandbox = Sandbox(timeout_s=60, memory_mb=512, workers=1)\n"
+        f"print(sandbox.parse(Path({str(path)!r}), 'a.txt').text, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"Some text.\n"
+    workers = psutil.Process(parent.pid).children()
+    assert len(workers) == 1
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 60
+    while workers[0].is_running() and workers[0].status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)
+
+
+def test_a_worker_sees_no_secret_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOOTNOTE_LLM_API_KEY", "very-secret")
+    with Sandbox(timeout_s=60, memory_mb=512, workers=1) as sandbox:
+        before = {each.pid for each in children()}
+        sandbox.parse(write(tmp_path, "a.txt", "Some text."), "a.txt")
+        (worker,) = [each for each in children() if each.pid not in before]
+        assert "very-secret" not in worker.environ().values()
+        assert worker.net_connections() == []
+    refused = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import sys, socket; from ingest import worker; sys.addaudithook(worker._no_network)\n"
+                "socket.create_connection(('127.0.0.1', 9))"
+            ),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "the document parser has no network" in refused.stderr
