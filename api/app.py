@@ -10,14 +10,27 @@ from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api.dependencies import DEPENDENCIES
 from api.http import RequestFrame
 from api.idempotency import Idempotency
+from api.openapi_page import ApiPage
 from api.problems import on_footnote_error, on_http_exception, on_unexpected
-from api.routes import answers, collections, documents, health, jobs, keys, openai, search, suggestions, verify
+from api.routes import (
+    answers,
+    collections,
+    documents,
+    evals,
+    health,
+    jobs,
+    keys,
+    openai,
+    page,
+    search,
+    suggestions,
+    verify,
+)
 from api.services import open_services
 from api.version import version
 from infra.errors import FootnoteError
@@ -25,7 +38,7 @@ from infra.settings import Settings
 from ingest.runner import sweep
 from retrieval.generator import ModelWriter
 
-_ROUTES = (search, answers, verify, suggestions, collections, documents, jobs, keys, openai, health)
+_ROUTES = (page, search, answers, verify, suggestions, collections, documents, jobs, evals, keys, openai, health)
 # Multipart forms carry boundaries and field names beside the files.
 _FORM_OVERHEAD = 2**20
 
@@ -57,7 +70,7 @@ def create_app(settings: Settings) -> Litestar:
             version=version(),
             description="Answers from your documents, with the proving passage under every sentence.",
             path="/schema",
-            render_plugins=[SwaggerRenderPlugin(path="/swagger", js_url="/assets/none.js", css_url="/assets/none.css")],
+            render_plugins=[ApiPage()],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"key": []}],
         ),

@@ -131,6 +131,24 @@ class OutcomeBody(Body, frozen=True):
     final_text: Long | None = None
 
 
+class NewGoldSet(Body, frozen=True):
+    """``POST /v1/evals/goldsets``: items in the gold format; a set of the same name is replaced."""
+
+    name: Name
+    items: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=100_000)]
+    collection: Name = "default"
+
+
+class NewRun(Body, frozen=True):
+    """``POST /v1/evals/runs``."""
+
+    goldset: Name
+    collection: Name | None = None
+    mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    answers: bool | None = None
+    baseline: Annotated[str, Meta(max_length=100)] | None = None
+
+
 class NewKey(Body, frozen=True):
     """``POST /v1/keys``."""
 

@@ -46,8 +46,9 @@ async def evaluate(
     subject: Subject,
     request: Request,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    started_as: Callable[[str], None] = lambda _run: None,
 ) -> RunResult:
-    """Run, score, judge and store; ``progress`` gets items done and in all.
+    """Run, score, judge and store; ``progress`` gets items done and in all, ``started_as`` the run's id.
 
     Raises ``NotFound`` for an unknown gold set, collection or baseline, and ``InvalidInput`` for an unknown
     mode. A baseline ``last`` that does not exist yet is a note, so that the first of many nightly runs can
@@ -81,6 +82,7 @@ async def evaluate(
     started = now()
     with database.write() as session:
         run_id = begin_run(session, request.goldset, plan.collection, {"mode": plan.mode})
+    started_as(run_id)
     done = 0
 
     def step() -> None:
