@@ -32,7 +32,7 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{{ '<|im_start|>assistant\n' }}"  # as an expression: a template's last line end is dropped
 )
-START_SECONDS = 120
+START_SECONDS = 200
 
 # Of every architecture the smallest that its configuration allows.
 _COMMON = {
@@ -167,7 +167,7 @@ def serve(folder: Path) -> Iterator[ModelServer]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(3)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
