@@ -43,6 +43,7 @@ class Database:
         commit.
         """
         with self._writers.begin() as session:
+            session.connection()  # begins the transaction, and so takes SQLite's lock, now and not at the first statement
             if self.engine.dialect.name == "postgresql":
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
             yield session
