@@ -45,10 +45,6 @@ class DenseIndex(Protocol):
         """
         ...
 
-    def score(self, query: Vectors, keys: Keys) -> Vectors:
-        """The cosine of a query, shape ``(dim,)``, to each of ``keys``; ``KeyError`` if one is not there."""
-        ...
-
     def keys(self) -> Keys:
         """All keys, ascending."""
         ...
@@ -151,19 +147,6 @@ class FaissDense:
             if len(self._selectors) > _SELECTORS_KEPT:
                 self._selectors.popitem(last=False)
         return selector
-
-    def score(self, query: Vectors, keys: Keys) -> Vectors:
-        """See ``DenseIndex``."""
-        keys = _keys(keys)
-        row = _matrix(query.reshape(1, -1), self._dim)[0]
-        with self._lock:
-            missing = set(keys.tolist()) - self._keys
-            if missing:
-                raise KeyError(min(missing))
-            if not keys.size:
-                return np.zeros(0, dtype=np.float32)
-            vectors = self._index.reconstruct_batch(keys)
-        return np.asarray(np.clip(vectors @ row, -1.0, 1.0), dtype=np.float32)
 
     def keys(self) -> Keys:
         """See ``DenseIndex``."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -221,9 +220,7 @@ class HashingEncoder:
                     )
                 words = words[: self._max_tokens - 2]
             for word in words:
-                digest = hashlib.blake2b(
-                    word.strip(".,;:!?()\"'").encode("utf-8", "replace"), digest_size=8
-                ).digest()
+                digest = hashlib.blake2b(word.strip(".,;:!?()\"'").encode("utf-8", "replace"), digest_size=8).digest()
                 vectors[row, int.from_bytes(digest[:4], "big") % self._dim] += 1.0 if digest[4] & 1 else -1.0
             length = np.linalg.norm(vectors[row])
             if length:
@@ -254,9 +251,7 @@ def load_encoder(name_or_path: str = DEFAULT_ENCODER) -> Encoder:
         return SentenceEncoder(_load(str(folder), local=True), f"{DEFAULT_ENCODER}@{digest[:8]}")
     path = Path(name_or_path).expanduser()
     local = path.is_dir()
-    if not local and (
-        path.is_absolute() or name_or_path.startswith((".", "~")) or name_or_path.count("/") > 1
-    ):
+    if not local and (path.is_absolute() or name_or_path.startswith((".", "~")) or name_or_path.count("/") > 1):
         raise SettingsError(
             f"encoder: {name_or_path} is not a folder; give {DEFAULT_ENCODER}, the folder of a"
             " sentence-transformers model, or a model's name on the Hugging Face hub."
@@ -287,11 +282,8 @@ def _utf8(text: str) -> str:
 
 
 def _file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SettingsError(f"encoder: {os.fspath(path)} cannot be read: {error.strerror}.") from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _weights_hash(model: SentenceTransformer) -> str:

@@ -104,9 +104,7 @@ def parse_filter(raw: object) -> Filter:
         if not isinstance(name, str) or not name:
             raise _invalid("filter", "a field's name is a text that is not empty")
         if name.startswith("$"):
-            raise _invalid(
-                f"filter.{name}", "an operator stands within a field; all fields of a filter must match"
-            )
+            raise _invalid(f"filter.{name}", "an operator stands within a field; all fields of a filter must match")
         if isinstance(wanted, Mapping):
             conditions += _operators(name, wanted)
         else:
@@ -116,9 +114,7 @@ def parse_filter(raw: object) -> Filter:
 
 def _operators(name: str, wanted: Mapping[Any, Any]) -> list[Condition]:
     if not wanted:
-        raise _invalid(
-            f"filter.{name}", f"the object is empty; it holds at least one of {', '.join(OPERATORS)}"
-        )
+        raise _invalid(f"filter.{name}", f"the object is empty; it holds at least one of {', '.join(OPERATORS)}")
     conditions = []
     for operator, value in wanted.items():
         path = f"filter.{name}.{operator}"
@@ -150,11 +146,7 @@ def _scalar(name: str, path: str, value: object) -> Scalar:
             path,
             f"{name} is compared with an ISO 8601 date or time such as 2026-01-31 or 2026-01-31T09:00:00Z",
         )
-    if (
-        name == "version"
-        and value is not None
-        and (isinstance(value, bool) or not isinstance(value, int | float))
-    ):
+    if name == "version" and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise _invalid(path, "version is compared with a number")
     return value
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 DEFAULT_WEIGHTS = (0.5, 0.5)
+REPEAT_FACTOR = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +21,23 @@ class Hit:
 
 
 def fuse_min_max(
-    dense: Mapping[int, float], lexical: Mapping[int, float], weights: tuple[float, float] = DEFAULT_WEIGHTS
+    dense: Mapping[int, float],
+    lexical: Mapping[int, float],
+    weights: tuple[float, float] = DEFAULT_WEIGHTS,
+    *,
+    lexical_min: float | None = None,
 ) -> list[Hit]:
     """Weighted sum of each leg's scores after min-max normalisation, best first; equal scores by key.
 
-    Within a leg ``s' = (s - min) / (max - min)``; where all scores of a leg are equal each is 1, for all
-    matched equally well. A key that a leg did not score gets 0 from it, as its worst hit does. With
-    non-negative weights that sum to 1 the result is in [0, 1]. (Formula: Bruch, Gai, Ingber 2023, "An
-    Analysis of Fusion Functions for Hybrid Retrieval", TM2C2's M_mm.)
+    Within a leg ``s' = (s - min) / (max - min)``; where all scores of a leg are equal each is 1, for all matched
+    equally well. A key that a leg did not score gets 0 from it, as its worst hit does. ``lexical_min`` takes the
+    place of the lowest lexical score: it is 0 where the leg found all that match, for what it left out scores 0,
+    and else two nearly equal hits would be set as far apart as best and worst. With non-negative weights that sum
+    to 1 the result is in [0, 1]. (Formula: Bruch, Gai, Ingber 2023, "An Analysis of Fusion Functions for Hybrid
+    Retrieval".)
     """
     dense_weight, lexical_weight = weights
-    by_dense, by_lexical = _min_max(dense), _min_max(lexical)
+    by_dense, by_lexical = _min_max(dense, None), _min_max(lexical, lexical_min)
     hits = [
         Hit(
             key,
@@ -42,6 +50,27 @@ def fuse_min_max(
     return sorted(hits, key=lambda hit: (-hit.score, hit.key))
 
 
+def spread(hits: Sequence[Hit], place: Mapping[int, Hashable], factor: float = REPEAT_FACTOR) -> list[Hit]:
+    """Spread hits over places: the second-best of a place counts ``factor`` times its score, the third
+    ``factor``² times, ...
+
+    ``hits`` come best first, with scores that are not negative. Chunks of one page show about the same, and a
+    reader of five results is better served by a second page than by the same one again. The best hit of each
+    place keeps its score, so a ranking of documents by their best chunk stays as it was. A key without a
+    place stands alone.
+    """
+    better: Counter[Hashable] = Counter()
+    spaced = []
+    for hit in hits:
+        where = place.get(hit.key)
+        if where is None:
+            spaced.append(hit)
+            continue
+        spaced.append(replace(hit, score=hit.score * factor ** better[where]))
+        better[where] += 1
+    return sorted(spaced, key=lambda hit: (-hit.score, hit.key))
+
+
 def single_leg(scores: Mapping[int, float], *, dense: bool) -> list[Hit]:
     """The hits of one leg alone, best first, with that leg's own score; equal scores by key."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
@@ -50,10 +79,11 @@ def single_leg(scores: Mapping[int, float], *, dense: bool) -> list[Hit]:
     return [Hit(key, score, lexical=score) for key, score in ordered]
 
 
-def _min_max(scores: Mapping[int, float]) -> dict[int, float]:
+def _min_max(scores: Mapping[int, float], low: float | None) -> dict[int, float]:
     if not scores:
         return {}
-    low, high = min(scores.values()), max(scores.values())
+    low = min(scores.values()) if low is None else low
+    high = max(scores.values())
     if high == low:
         return dict.fromkeys(scores, 1.0)
     return {key: (score - low) / (high - low) for key, score in scores.items()}

@@ -30,19 +30,23 @@ _SIGNS = re.compile(r"[-./:,_]")
 
 @dataclass(frozen=True, slots=True)
 class LexicalEntry:
-    """One chunk: ``context`` is its document's title and heading path, ``text`` its own words."""
+    """One chunk: ``context`` is its document's title and heading path, ``text`` its own words.
+
+    ``surroundings`` is ``text`` with what stands before and after it; empty means that nothing does.
+    """
 
     key: int
     context: str
     text: str
+    surroundings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldWeights:
-    """What a match counts: in the body (context and text), again in the context, as a whole identifier."""
+    """What a match counts: in context and text, in context and surroundings, and as a whole identifier."""
 
-    body: float = 1.0
-    context: float = 0.0
+    body: float = 0.5
+    surroundings: float = 0.5
     identifiers: float = 0.5
 
 
@@ -94,7 +98,7 @@ class TantivyLexical:
         self._weights = weights or FieldWeights()
         self._analyzer = _analyzer()
         builder = SchemaBuilder().add_integer_field("key", stored=False, indexed=True, fast=True)
-        for field in ("body", "context"):
+        for field in ("body", "surroundings"):
             builder = builder.add_text_field(field, tokenizer_name="english", index_option="freq")
         builder = builder.add_text_field("identifiers", tokenizer_name="whitespace", index_option="freq")
         self._schema = builder.build()
@@ -116,11 +120,7 @@ class TantivyLexical:
         if not total:
             return set()
         hits = self._searcher.search(Query.all_query(), total, count=False).hits
-        return {
-            int(key)
-            for key in self._searcher.fast_field_values("key", [at for _, at in hits])
-            if key is not None
-        }
+        return {int(key) for key in self._searcher.fast_field_values("key", [at for _, at in hits]) if key is not None}
 
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """See ``LexicalIndex``."""
@@ -133,7 +133,8 @@ class TantivyLexical:
                 context = _utf8(entry.context)
                 body = f"{context}\n{_utf8(entry.text)}"
                 document.add_text("body", body)
-                document.add_text("context", context)
+                around = _utf8(entry.surroundings or entry.text)
+                document.add_text("surroundings", f"{context}\n{around}")
                 document.add_text("identifiers", " ".join(identifiers(body)))
                 self._writer.add_document(document)
                 self._pending[entry.key] = True
@@ -154,9 +155,7 @@ class TantivyLexical:
             self._writer.commit()
             self._index.reload()
             self._searcher = self._index.searcher()
-            self._keys = (self._keys - self._pending.keys()) | {
-                key for key, there in self._pending.items() if there
-            }
+            self._keys = (self._keys - self._pending.keys()) | {key for key, there in self._pending.items() if there}
             self._pending = {}
             self._filters.clear()
 
@@ -171,9 +170,7 @@ class TantivyLexical:
                 matching = Query.boolean_query([(Occur.Must, matching), self._filter(allowed)])
         hits = searcher.search(matching, k, count=False).hits
         keys = searcher.fast_field_values("key", [at for _, at in hits])
-        return [
-            (int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None
-        ]
+        return [(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
 
     def _query(self, text: str) -> Query | None:
         text = _utf8(text[:_MAX_QUERY_CHARS])
@@ -181,7 +178,7 @@ class TantivyLexical:
         clauses: list[tuple[Occur, Query]] = []
         # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
         for term, count in list(Counter(self._analyzer.analyze(text)).items())[:_MAX_QUERY_TERMS]:
-            for field, weight in (("body", weights.body), ("context", weights.context)):
+            for field, weight in (("body", weights.body), ("surroundings", weights.surroundings)):
                 if weight:
                     clauses.append((Occur.Should, self._term(field, term, weight * count)))
         if weights.identifiers:

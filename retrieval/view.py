@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import Hit, fuse_min_max, single_leg
+from retrieval.fusion import Hit, fuse_min_max, single_leg, spread
 from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
 __all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
 
@@ -38,21 +39,24 @@ class IndexedChunk:
     """A chunk as an index takes it in: ``key`` is unique among all collections; ``context`` is title and
     heading path.
 
-    ``vector`` has length 1, or is ``None`` where none is stored: the chunk is then found by its words only.
+    ``page`` is the 1-based page, where the document has pages. ``vector`` has length 1, or is ``None`` where
+    none is stored: the chunk is then found by its words only.
     """
 
     key: int
     context: str
     text: str
     vector: Vector | None
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """What the two legs found: their scores by key."""
+    """What the two legs found: their scores by key, and the place of each in its document."""
 
     dense: dict[int, float]
     lexical: dict[int, float]
+    place: dict[int, tuple[str, int]]
 
 
 class CollectionView:
@@ -65,6 +69,7 @@ class CollectionView:
         self._facts: dict[str, DocumentFacts] = {}
         self._chunks: dict[str, tuple[int, ...]] = {}
         self._owner: dict[int, str] = {}
+        self._place: dict[int, tuple[str, int]] = {}
         self._allowed: OrderedDict[tuple[frozenset[str] | None, str], Keys | None] = OrderedDict()
         # Writers prepare under the first lock, out of sight; only the switch itself holds up searches.
         self._writing = threading.Lock()
@@ -85,25 +90,39 @@ class CollectionView:
             stale = {key for id_ in latest for key in self._chunks.get(id_, ())}
             added = [chunk for _, chunks in latest.values() for chunk in chunks]
             self._check_keys(added, stale)
-            embedded = [(chunk.key, chunk.vector) for chunk in added if chunk.vector is not None]
-            keys, vectors = checked(
-                np.array([key for key, _ in embedded], dtype=np.int64),
-                np.array([vector for _, vector in embedded], dtype=np.float32).reshape(len(embedded), -1)
-                if embedded
-                else np.zeros((0, self._dense.dim), dtype=np.float32),
-                self._dense.dim,
-            )
+            checked(*self._vectors([(chunk.key, chunk.vector) for chunk in added]), self._dense.dim)
+            mixed: list[tuple[int, Vector | None]] = []
+            entries: list[LexicalEntry] = []
+            for _, chunks in latest.values():
+                vectors = surrounded_vectors([chunk.vector for chunk in chunks])
+                mixed += zip([chunk.key for chunk in chunks], vectors, strict=True)
+                around = surrounding_texts([chunk.text for chunk in chunks])
+                entries += [
+                    LexicalEntry(chunk.key, chunk.context, chunk.text, text)
+                    for chunk, text in zip(chunks, around, strict=True)
+                ]
+            keys, matrix = self._vectors(mixed)
             self._lexical.remove(stale)
-            self._lexical.add(LexicalEntry(chunk.key, chunk.context, chunk.text) for chunk in added)
+            self._lexical.add(entries)
             with self._visible:
                 self._dense.remove(np.array(sorted(stale - set(keys.tolist())), dtype=np.int64))
-                self._dense.add(keys, vectors)
+                self._dense.add(keys, matrix)
                 self._lexical.commit()
                 self._forget(latest)
                 for id_, (facts, chunks) in latest.items():
                     self._facts[id_] = facts
                     self._chunks[id_] = tuple(chunk.key for chunk in chunks)
                     self._owner.update((chunk.key, id_) for chunk in chunks)
+                    numbers = places([chunk.page for chunk in chunks], [len(chunk.text) for chunk in chunks])
+                    self._place.update((chunk.key, (id_, n)) for chunk, n in zip(chunks, numbers, strict=True))
+
+    def _vectors(self, embedded: Sequence[tuple[int, Vector | None]]) -> tuple[Keys, Vector]:
+        """The keys that have a vector, and these as the rows of a matrix."""
+        keys = np.array([key for key, vector in embedded if vector is not None], dtype=np.int64)
+        rows = [np.asarray(vector, dtype=np.float32) for _, vector in embedded if vector is not None]
+        if len({row.shape for row in rows}) > 1:
+            raise ValueError("vectors of different shapes were given")
+        return keys, np.stack(rows) if rows else np.zeros((0, self._dense.dim), dtype=np.float32)
 
     def _check_keys(self, added: Sequence[IndexedChunk], stale: set[int]) -> None:
         new = {chunk.key for chunk in added}
@@ -142,7 +161,7 @@ class CollectionView:
         for id_ in ids:
             self._facts.pop(id_, None)
             for key in self._chunks.pop(id_, ()):
-                del self._owner[key]
+                del self._owner[key], self._place[key]
         self._allowed.clear()
 
     def allowed_keys(self, access: Access = EVERYTHING, filter_: Filter | None = None) -> Keys | None:
@@ -161,8 +180,7 @@ class CollectionView:
         passing = [
             id_
             for id_, facts in self._facts.items()
-            if access.may_read(facts.allowed_groups)
-            and (filter_ is None or filter_.matches(facts, self.name))
+            if access.may_read(facts.allowed_groups) and (filter_ is None or filter_.matches(facts, self.name))
         ]
         keys: Keys | None = None
         if len(passing) < len(self._facts):
@@ -189,17 +207,16 @@ class CollectionView:
     def _candidates(
         self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
     ) -> _Candidates:
-        """The ``depth`` best of each leg, and for what only one leg found the other's score too."""
+        """The ``depth`` best of each leg."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
             dense: dict[int, float] = {}
             lexical = dict(self._lexical.search(query, depth, allowed)) if query else {}
             if vector is not None:
                 keys, scores = self._dense.search(vector.reshape(1, -1), depth, allowed)
-                dense = {
-                    int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0
-                }
-            return _Candidates(dense, lexical)
+                dense = {int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0}
+            place = {key: self._place[key] for key in dense.keys() | lexical.keys()}
+            return _Candidates(dense, lexical, place)
 
     @property
     def documents(self) -> int:
@@ -249,14 +266,18 @@ def search_views(
     depth = max(DEPTH, k)
     dense: dict[int, float] = {}
     lexical: dict[int, float] = {}
+    place: dict[int, tuple[str, int]] = {}
     for view in views:
         found = view._candidates(
             "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
         )
         dense |= found.dense
         lexical |= found.lexical
+        place |= found.place
     if mode == "dense":
         return single_leg(dense, dense=True)[:k]
     if mode == "lexical":
         return single_leg(lexical, dense=False)[:k]
-    return fuse_min_max(dense, lexical)[:k]
+    all_that_match = len(lexical) < depth
+    fused = fuse_min_max(dense, lexical, lexical_min=0.0 if all_that_match else None)
+    return spread(fused, place)[:k]

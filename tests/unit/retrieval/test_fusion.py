@@ -1,6 +1,6 @@
 import pytest
 
-from retrieval.fusion import Hit, fuse_min_max, single_leg
+from retrieval.fusion import Hit, fuse_min_max, single_leg, spread
 
 
 def test_weighted_sum_of_min_max_scores():
@@ -28,6 +28,15 @@ def test_negative_scores():
     assert [(hit.key, hit.score) for hit in hits] == [(1, 0.5), (3, pytest.approx(0.25)), (2, 0.0)]
 
 
+def test_with_all_that_match_found_nearly_equal_hits_stay_near():
+    hits = fuse_min_max({}, {1: 8.0, 2: 7.6, 3: 2.0}, lexical_min=0.0)
+    assert [(hit.key, hit.score) for hit in hits] == [
+        (1, 0.5),
+        (2, pytest.approx(0.475)),
+        (3, pytest.approx(0.125)),
+    ]
+
+
 def test_nothing_found():
     assert fuse_min_max({}, {}) == []
 
@@ -43,3 +52,22 @@ def test_single_leg_keeps_its_own_scores():
         Hit(3, 0.2, dense=0.2),
     ]
     assert single_leg({1: 7.5}, dense=False) == [Hit(1, 7.5, lexical=7.5)]
+
+
+def test_spread_lets_another_place_pass_the_second_best_of_one():
+    hits = [Hit(1, 1.0), Hit(2, 0.9), Hit(3, 0.8), Hit(4, 0.78), Hit(5, 0.1)]
+    place = {1: ("a", 0), 2: ("a", 0), 3: ("a", 0), 4: ("a", 1), 5: ("a", 1)}
+    spaced = spread(hits, place, factor=0.5)
+    assert [(hit.key, hit.score) for hit in spaced] == [
+        (1, 1.0),
+        (4, 0.78),
+        (2, pytest.approx(0.45)),
+        (3, pytest.approx(0.2)),
+        (5, pytest.approx(0.05)),
+    ]
+
+
+def test_spread_keeps_what_has_no_place_and_the_legs_scores():
+    hits = [Hit(1, 0.9, 0.5, 3.0), Hit(2, 0.8, 0.4), Hit(3, 0.7)]
+    assert spread(hits, {}) == hits
+    assert spread(hits, {1: "x", 2: "x"}, factor=0.5)[-1] == Hit(2, 0.4, 0.4)
