@@ -21,7 +21,7 @@ from ingest.elements import ParsedDocument
 from ingest.worker import Job, Outcome, read_bytes, write_message
 
 _START_S = 120.0
-_RECYCLE_AFTER = 200  # files: libraries keep caches, and fragments of memory
+_RECYCLE_AFTER = 500  # files: libraries keep caches, and fragments of memory
 _ROOT = Path(__file__).resolve().parent.parent
 
 

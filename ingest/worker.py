@@ -120,6 +120,8 @@ def main(memory_mb: int) -> None:
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(stdin, jobs), daemon=True).start()
     sys.addaudithook(_no_network)
+    # spaCy loads PyTorch if it finds it. Nothing here uses it, and it costs seconds and 200 MB.
+    sys.modules["torch"] = None  # type: ignore[assignment]
     import ingest.parse  # noqa: F401, PLC0415 - see _run
 
     _limit_memory(memory_mb)

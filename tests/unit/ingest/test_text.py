@@ -24,8 +24,10 @@ def test_wrapped_lines_are_joined_and_short_ones_kept() -> None:
     assert shapes(read_text(text)) == [
         (
             "paragraph",
-            "This is a line of a letter that was broken because the window was that wide,"
-            " and this is how it goes on until it ends.",
+            (
+                "This is a line of a letter that was broken because the window was that wide,"
+                " and this is how it goes on until it ends."
+            ),
         ),
         ("paragraph", "Ann Example\nMain Street 1\nTown"),
     ]
