@@ -1,16 +1,9 @@
-"""The deterministic verifier:
-
-proves each sentence of an answer by the words, numbers and names of the passages.
-"""
+"""The deterministic verifier: proves each sentence by the words, numbers and names of the passages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from retrieval.sentences import split_sentences
 from retrieval.terms import content_terms
@@ -21,7 +14,9 @@ from retrieval.verify.findings import Claim, Findings, coverage, examine, pool_o
 from retrieval.verify.scoring import PLAIN, THRESHOLD, Weights, score
 
 MAX_ANSWER_CHARS = 50_000  # what lies beyond is not looked at
-NEUTRAL = 0.5  # the score of a sentence, and of an answer, that claims nothing: neither proven nor disproven
+# The score of a sentence, and of an answer, that claims nothing: nothing in it is false, but nothing is proven,
+# so it stands just under the threshold.
+NEUTRAL = 0.45
 
 _CANDIDATE_UNITS = 8
 _CANDIDATE_WINDOWS = 6
@@ -31,16 +26,10 @@ _PRONOUNS = frozenset(["it", "its", "they", "their", "them", "he", "she", "his",
 _SHORT = 4  # content terms; a sentence with fewer may lean on the question
 
 
-class SentenceEncoder(Protocol):
-    """What the verifier needs of an encoder."""
-
-    def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """Return one L2-normalised row for each text."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class Proof:
+    """The best that was found for one claim: its score, what the checks say, and where."""
+
     score: float
     findings: Findings
     windows: tuple[Window, ...]
@@ -49,8 +38,7 @@ class _Proof:
 class DeterministicVerifier:
     """Checks quotes, numbers, names, denials, opposites and the coverage of content words. Needs no model."""
 
-    def __init__(self, encoder: SentenceEncoder | None = None, weights: Weights = PLAIN) -> None:
-        self._encoder = encoder
+    def __init__(self, weights: Weights = PLAIN) -> None:
         self._weights = weights
 
     @property
@@ -82,11 +70,11 @@ class DeterministicVerifier:
         claim = Claim(text, index, topic)
         if is_uncheckable(text) or not (claim.weights or claim.quantities):
             return SentenceVerdict(shown, start, end, Verdict.UNCHECKABLE, NEUTRAL)
-        proof = self._prove(claim, index)
+        proof = self.prove(claim, index)
         clauses = split_clauses(text)
         if len(clauses) > 1:
             parts = [
-                self._prove(Claim(text[a:b], index, topic if number == 0 else text[: clauses[0][1]]), index)
+                self.prove(Claim(text[a:b], index, topic if number == 0 else text[: clauses[0][1]]), index)
                 for number, (a, b) in enumerate(clauses)
             ]
             combined = 0.6 * min(part.score for part in parts) + 0.4 * sum(
@@ -95,7 +83,7 @@ class DeterministicVerifier:
             worst = min(parts, key=lambda part: part.score)
             if combined > proof.score:
                 windows = tuple(dict.fromkeys(window for part in parts for window in part.windows))
-                proof = _Proof(combined, worst.findings, windows)
+                proof = Proof(combined, worst.findings, windows)
         if proof.score >= THRESHOLD:
             evidence = tuple(_evidence(index, window, claim, proof.score) for window in proof.windows)
             ordered = tuple(sorted(evidence, key=lambda each: -each.score))
@@ -105,23 +93,25 @@ class DeterministicVerifier:
         )
         return SentenceVerdict(shown, start, end, Verdict.UNSUPPORTED, proof.score, (), reason)
 
-    def _prove(self, claim: Claim, index: EvidenceIndex) -> _Proof:
+    def prove(self, claim: Claim, index: EvidenceIndex) -> Proof:
         """Find the window that supports the claim best."""
-        weights = claim.weights | claim.topic
         ranked = {
             window: coverage(claim.lookup, pool_of(index.units[window.first : window.last + 1]))
             - _SIZE_PENALTY * min(3, window.last - window.first)
             for position in index.best_units(claim.lookup, _CANDIDATE_UNITS)
             for window in index.windows(position)
         }
-        if not ranked or not weights | claim.lookup:
-            return _Proof(0.0, Findings(), ())
+        if not ranked:
+            findings = Findings(
+                foreign=sum(claim.weights.values()), missing_numbers=float(bool(claim.quantities))
+            )
+            return Proof(score(findings, self._weights), findings, ())
         best = sorted(ranked, key=lambda window: (-ranked[window], window.first, window.last))
         best = [window for window in best if ranked[window] >= _CLOSE * ranked[best[0]]][:_CANDIDATE_WINDOWS]
         proofs = []
         for window in best:
             findings = examine(claim, index, window)
-            proofs.append(_Proof(score(findings, self._weights), findings, (window,)))
+            proofs.append(Proof(score(findings, self._weights), findings, (window,)))
         return max(proofs, key=lambda proof: proof.score)
 
 
@@ -150,9 +140,10 @@ def _evidence(index: EvidenceIndex, window: Window, claim: Claim, value: float) 
 
 
 def response_score(sentences: Sequence[SentenceVerdict]) -> float:
-    """Return an answer's score from its checkable sentences:
+    """Return an answer's score: 0.0 for no sentence, just under the threshold if none claims anything.
 
-    0.0 for no sentence, 0.5 if none claims anything.
+    Otherwise half the worst checkable sentence and half their mean. The worst alone, the mean alone and the product
+    rank answers of several sentences no better (``bench/verifier.py``).
     """
     scores = [sentence.score for sentence in sentences if sentence.verdict is not Verdict.UNCHECKABLE]
     if not scores:

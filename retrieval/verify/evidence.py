@@ -1,7 +1,4 @@
-"""Evidence:
-
-the sentences of the passages, indexed by their terms, and the windows of them that may prove a claim.
-"""
+"""Evidence: the sentences of the passages, indexed by term, and the windows that may prove a claim."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from retrieval.terms import words
+from retrieval.verify.alignment import align
 from retrieval.verify.evidence import EvidenceIndex, Unit, Window, negated_terms, term_of, terms_of
 from retrieval.verify.names import Name, find_names
 from retrieval.verify.polarity import (
@@ -22,9 +23,9 @@ from retrieval.verify.quantities import Quantity, find_quantities, is_year, same
 _LIGHT = frozenset(
     terms_of(
         "include provide make get use need require following various specific ensure also however "
-        "important please note refer addition additionally overall would could given set way thing people "
-        "person kind sort certain known named called say said mention state according document passage "
-        "text answer information source "
+        "important please note refer addition additionally overall would could given set way thing "
+        "people person kind sort certain known named called say said prior regarding company going able "
+        "mention state according document passage text answer information source "
     )
 )
 _FUZZY_PREFIX = 4
@@ -73,13 +74,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Shares are of the claim's weight, 0..1; conflicts are counts.
+    """What the checks found. Shares are of the claim's weight, 0..1; conflicts are counts.
 
+    ``foreign``: the weight of the words that the evidence does not have; ``quoted``: it has the claim word for word;
     ``reasons`` are for a person, worst first.
     """
 
     coverage: float = 0.0
-    order: float = 0.0
+    foreign: float = 0.0
+    quoted: bool = False
     missing_numbers: float = 0.0
     missing_names: float = 0.0
     moved: float = 0.0
@@ -134,11 +137,13 @@ def examine(claim: Claim, index: EvidenceIndex, window: Window) -> Findings:
     anchor = max(units, key=lambda unit: coverage(claim.weights, unit.terms))
     reasons: list[str] = []
     opposed = opposites(claim.words, words(f"{text} {context}"))
-    polarity = _polarity(claim, anchor, units)
+    alignment = align(claim.words, words(anchor.text))
+    polarity = 1.0 if alignment.flipped else _polarity(claim, anchor, units)
     if polarity and opposed:
         polarity, opposed = 0.0, []  # "does not increase" beside "decreases"
     missing_numbers = _missing_numbers(claim, units, context, reasons)
-    missing_names = _missing_names(claim, f"{text} {context}", reasons)
+    exchanged = frozenset(alignment.exchanged) - anchor.words
+    missing_names = _missing_names(claim, f"{text} {context}", exchanged, reasons)
     moved = _moved(claim, units, reasons)
     if polarity:
         reasons.append("the passage says the opposite: one of the two is a denial")
@@ -146,13 +151,15 @@ def examine(claim: Claim, index: EvidenceIndex, window: Window) -> Findings:
     if bounds := bound_conflict(claim.text, text):
         reasons.append("a minimum where the passage has a maximum, or the other way round")
     full = claim.weights | claim.topic
-    share = coverage(full, pool)
+    proven = {term: weight * match(term, pool) for term, weight in full.items()}
+    share = sum(proven.values()) / sum(full.values()) if full else 1.0
     if share < _WELL_COVERED:
         absent = [word for word in claim.words if any(not match(term, pool) for term in terms_of(word))]
         reasons += ["not in the passages: " + ", ".join(dict.fromkeys(absent[:4]))] if absent else []
     return Findings(
         coverage=share,
-        order=_order(claim, text),
+        foreign=sum(claim.weights[term] - proven[term] for term in claim.weights),
+        quoted=alignment.repeats,
         missing_numbers=missing_numbers,
         missing_names=missing_names,
         moved=moved,
@@ -165,34 +172,41 @@ def examine(claim: Claim, index: EvidenceIndex, window: Window) -> Findings:
 
 
 def _missing_numbers(claim: Claim, units: Sequence[Unit], context: str, reasons: list[str]) -> float:
-    if not claim.quantities:
+    """Return the share of the claim's numbers and codes that the evidence does not have."""
+    codes = [name for name in claim.names if name.is_code]
+    if not claim.quantities and not codes:
         return 0.0
     proven = [quantity for unit in units for quantity in unit.quantities] + find_quantities(context)
     missing = [q for q in claim.quantities if not any(same(q, other) for other in proven)]
+    joined = re.sub(r"[\W_]+", "", (" ".join(unit.text for unit in units) + context).lower())
+    unknown = [code for code in codes if "".join(code.parts) not in joined]
     reasons += [f"the number {_shown(claim, quantity)} is not in the evidence" for quantity in missing]
-    return len(missing) / len(claim.quantities)
+    reasons += [f"{code.text} is not in the evidence" for code in unknown]
+    return (len(missing) + len(unknown)) / (len(claim.quantities) + len(codes))
 
 
 def _shown(claim: Claim, quantity: Quantity) -> str:
     return claim.text[quantity.start : quantity.end].strip(" .")
 
 
-def _missing_names(claim: Claim, text: str, reasons: list[str]) -> float:
-    if not claim.names:
+def _missing_names(claim: Claim, text: str, exchanged: frozenset[str], reasons: list[str]) -> float:
+    """Return the share of the claim's names that the evidence lacks, or has only where another one stands."""
+    names = [name for name in claim.names if not name.is_code]
+    if not names:
         return 0.0
-    pool = frozenset(words(text))
-    terms = frozenset(terms_of(text))
+    pool, terms = frozenset(words(text)), frozenset(terms_of(text))
     initials = "".join(word[0] for word in text.split() if word[0].isupper()).lower()
-    joined = re.sub(r"[\W_]+", "", text.lower())
-    missing = [name for name in claim.names if not _is_known(name, pool, terms, initials, joined)]
-    reasons += [f"the name {name.text} is not in the evidence" for name in missing]
-    return len(missing) / len(claim.names)
+    missing = [
+        name
+        for name in names
+        if not exchanged.isdisjoint(name.parts) or not _is_known(name, pool, terms, initials)
+    ]
+    reasons += [f"the name {name.text} is not there in the evidence" for name in missing]
+    return len(missing) / len(names)
 
 
-def _is_known(name: Name, pool: frozenset[str], terms: frozenset[str], initials: str, joined: str) -> bool:
-    """Whether the evidence has the name: each of its words, its initials, or all of a code together."""
-    if any(char.isdigit() for char in name.text):
-        return "".join(name.parts) in joined
+def _is_known(name: Name, pool: frozenset[str], terms: frozenset[str], initials: str) -> bool:
+    """Whether the evidence has each word of the name, or spells its initials."""
     if len(name.parts) == 1 and name.text.isupper() and name.parts[0] in initials:
         return True
     return all(part in pool or any(match(term, terms) for term in terms_of(part)) for part in name.parts)
@@ -215,6 +229,8 @@ def _moved(claim: Claim, units: Sequence[Unit], reasons: list[str]) -> float:
 
 def _is_moved(claim: Claim, quantity: Quantity, units: Sequence[Unit]) -> bool:
     own_terms = _near(claim, quantity)
+    if not own_terms:
+        return False
     here, there = -1.0, -1.0
     for clause in (clause for unit in units for clause in unit.clauses):
         values = find_quantities(clause.text)
@@ -235,17 +251,19 @@ def _near(claim: Claim, quantity: Quantity) -> dict[str, float]:
     for piece in pieces:
         if piece.start() <= quantity.start < piece.end():
             near = {term: claim.weights[term] for term in terms_of(piece.group()) if term in claim.weights}
-            if len(near) > 1:
-                return near | topic
+            if len(near) > 1 or len(claim.quantities) > 1:
+                return near | topic if len(near) > 1 else {}
     return claim.weights | topic
 
 
 def _polarity(claim: Claim, anchor: Unit, units: Sequence[Unit]) -> float:
     """Return 1.0 if one of the two denies what the other says."""
     ours, theirs = claim.negated_terms, anchor.negated_terms
+    matched = {term: weight for term, weight in claim.weights.items() if term in anchor.terms}
+    if ours & matched.keys():
+        return 0.0 if theirs else 1.0
     if ours:
         return 0.0 if any(unit.negated_terms for unit in units) else 1.0
-    matched = {term: weight for term, weight in claim.weights.items() if term in anchor.terms}
     flipped = sum(weight for term, weight in matched.items() if term in theirs)
     if flipped > _FLIPPED * sum(matched.values()):
         return 1.0
@@ -256,20 +274,6 @@ def _polarity(claim: Claim, anchor: Unit, units: Sequence[Unit]) -> float:
             else 0.0
         )
     return 0.0
-
-
-def _order(claim: Claim, text: str) -> float:
-    """Return the share of neighbouring terms that stand within four terms of each other in ``text`` too."""
-    pairs = list(zip(claim.ordered, claim.ordered[1:], strict=False))
-    if not pairs:
-        return 1.0
-    positions: dict[str, list[int]] = {}
-    for position, term in enumerate(terms_of(text)):
-        positions.setdefault(term, []).append(position)
-    near = 0
-    for first, second in pairs:
-        near += any(0 < b - a <= 4 for a in positions.get(first, ()) for b in positions.get(second, ()))
-    return near / len(pairs)
 
 
 def _condition_dropped(claim: Claim, anchor: Unit) -> float:

@@ -19,6 +19,11 @@ class Name:
     text: str
     parts: tuple[str, ...]
 
+    @property
+    def is_code(self) -> bool:
+        """Whether digits are part of it."""
+        return any(char.isdigit() for char in self.text)
+
 
 def find_names(sentence: str) -> list[Name]:
     """Return the names and codes of one sentence.

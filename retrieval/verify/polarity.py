@@ -148,6 +148,11 @@ _MIN_STEMMED = 4
 _PREFIXES = ("un", "non", "in", "im", "ir", "dis", "il")
 
 
+def is_negator(word: str) -> bool:
+    """Whether the lower-case word denies what follows it."""
+    return word in NEGATORS or word.endswith("n't")
+
+
 def blank_idioms(text: str) -> str:
     """Blank the phrases that look like a denial and are none, keeping every offset."""
     return _NO_NEGATION.sub(lambda match: " " * len(match.group()), text)
@@ -159,7 +164,7 @@ def negated_ranges(text: str) -> list[tuple[int, int]]:
     ranges = []
     for match in re.finditer(r"[^\W\d_]+(?:['’][^\W\d_]+)*", text):
         word = match.group().lower().replace("’", "'")
-        if word not in NEGATORS and not word.endswith("n't"):
+        if not is_negator(word):
             continue
         end_match = _SCOPE_END.search(text, match.end())
         end = end_match.start() if end_match else len(text)

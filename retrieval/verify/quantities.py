@@ -1,7 +1,4 @@
-"""Quantities:
-
-the numbers, amounts, dates and times of a text, in a form in which two texts can be compared.
-"""
+"""Quantities: the numbers, amounts, dates and times of a text, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retrieval.terms import stem, word_set
+from retrieval.verify.units import MONEY, unit_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +92,6 @@ _MONTHS = {
     )
     for name in names.split()
 }  # fmt: skip
-_MONEY = {
-    "$": "usd", "us$": "usd", "usd": "usd", "dollar": "usd", "dollars": "usd", "€": "eur", "eur": "eur",
-    "euro": "eur", "euros": "eur", "£": "gbp", "gbp": "gbp", "pound": "gbp", "pounds": "gbp", "¥": "jpy",
-    "jpy": "jpy", "yen": "jpy", "₹": "inr", "inr": "inr", "rupees": "inr", "chf": "chf", "cent": "cent",
-    "cents": "cent", "¢": "cent",
-}  # fmt: skip
-# Days of each unit of time; months and years are counted in months, since a month has no fixed number of
-# days.
-_DURATIONS = {"second": 1 / 86400, "sec": 1 / 86400, "minute": 1 / 1440, "min": 1 / 1440, "hour": 1 / 24,
-              "hr": 1 / 24, "day": 1.0, "night": 1.0, "week": 7.0, "wk": 7.0, "fortnight": 14.0}  # fmt: skip
-_LONG_DURATIONS = {"month": 1.0, "mo": 1.0, "quarter": 3.0, "year": 12.0, "yr": 12.0, "decade": 120.0}
-_MEASURES = {
-    "km": "km", "kilometre": "km", "kilometer": "km", "mile": "mile", "mi": "mile", "metre": "m",
-    "meter": "m",
-    "cm": "cm", "centimetre": "cm", "centimeter": "cm", "mm": "mm", "foot": "foot", "feet": "foot",
-    "ft": "foot", "inch": "inch", "kg": "kg", "kilogram": "kg", "kilo": "kg", "gram": "g",
-    "g": "g",
-    "pound": "lb", "lb": "lb", "tonne": "t", "ton": "t", "litre": "l", "liter": "l", "ml": "ml", "kb": "kb",
-    "mb": "mb", "gb": "gb", "tb": "tb", "kwh": "kwh", "kw": "kw", "mw": "mw", "degree": "degree",
-    "°c": "degree", "ms": "ms",
-}  # fmt: skip
 _APPROXIMATE = re.compile(
     r"(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|some|over|under|more than"
     r"|less than|~|≈)\s*"
@@ -133,7 +110,9 @@ _TIME = re.compile(
     r"|(?P<h2>\d{1,2})\s*(?P<ap2>[ap])\.?\s?m\b\.?|\b(?P<word>noon|midday|midnight)\b)",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"\b\w+://\S+|\S+@\S+|\b[A-Za-z]+[-_/]?\d[\w-]*(?:\.\d[\w-]*)*|\b\d+(?:\.\d+){2,}\b")
+_CODE = re.compile(
+    r"\b\w+://\S+|\S+@\S+|\b(?:[A-Za-z]+[-_/]?|[A-Z]\.)\d[\w-]*(?:\.\d[\w-]*)*|\b\d+(?:\.\d+){2,}\b"
+)
 _NUMBER = re.compile(
     r"(?P<money>(?:US|us)?[$€£¥₹]\s?)?(?<![\w])"
     r"(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -208,7 +187,7 @@ def _numbers(text: str) -> Iterator[Quantity]:
     for match in _NUMBER.finditer(text):
         value = float(re.sub(r"[,\u00a0\u202f]", "", match["digits"]))
         scale = (match["scale"] or "").strip()
-        money = _MONEY.get((match["money"] or "").strip().lower(), "")
+        money = MONEY.get((match["money"] or "").strip().lower(), "")
         end = match.end()
         if scale:
             if money or scale not in ("m", "b"):
@@ -255,32 +234,16 @@ def _quantity(text: str, value: float, start: int, end: int, money: str) -> Quan
             continue
         unit = unit or stem(word)
         if not kind:
-            kind, factor = _unit_kind(word)
+            kind, factor = unit_kind(word)
             value *= factor
         if kind or word not in _SKIPPED_BEFORE_UNIT:
             break
         position = match.end()
     if not kind and (before := re.search(r"([A-Za-z]{3})\s?\Z", text[max(0, start - 5) : start])):
-        code = _MONEY.get(before[1].lower(), "")
+        code = MONEY.get(before[1].lower(), "")
         kind = f"money:{code}" if code else ""
     approximate = _APPROXIMATE.search(text[max(0, start - 20) : start]) is not None
     return Quantity(value, kind, unit, start, end, written, approximate)
-
-
-def _unit_kind(word: str) -> tuple[str, float]:
-    if word in ("%", "percent", "pct", "percentage"):
-        return "percent", 1.0
-    if word in _MONEY and word not in ("pound", "pounds"):
-        return f"money:{_MONEY[word]}", 1.0
-    singular = word[:-1] if word.endswith("s") and len(word) > 2 else word
-    if singular in _DURATIONS:
-        return "duration", _DURATIONS[singular]
-    if singular in _LONG_DURATIONS:
-        return "months", _LONG_DURATIONS[singular]
-    for form in (word, singular, word.removesuffix("es")):
-        if form in _MEASURES:
-            return f"measure:{_MEASURES[form]}", 1.0
-    return "", 1.0
 
 
 def same(claimed: Quantity, proven: Quantity) -> bool:

@@ -9,46 +9,56 @@ from retrieval.verify.findings import Findings
 
 THRESHOLD = 0.5  # a sentence is supported at or above it
 
+_FOREIGN = 10.0  # weight at which foreign words have done all their harm: five rare words
+_QUOTED = 0.98
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A logistic model over findings."""
+    """A logistic model over findings.
 
-    bias: float = -6.0
-    coverage: float = 9.0
-    order: float = 1.5
-    missing_numbers: float = -6.0
-    missing_names: float = -5.0
-    moved: float = -6.0
-    polarity: float = -6.0
-    opposite: float = -6.0
-    overclaim: float = -0.7
-    condition: float = -0.4
-    similarity: float = 0.0
+    Fitted by ``bench/verifier.py --fit`` on the first halves of its three sets at once, each set and label weighing
+    the same, then multiplied by 1.4, which moves no sentence over the threshold 0.5. ``moved`` and ``overclaim`` are
+    set by hand, since the sets hold no such cases; ``missing_names`` and ``opposite`` are raised until a sentence
+    with one such fault and no other is unsupported. ``bias`` and ``coverage`` are stricter than fitted (0.4 and
+    2.7), because in short sentences one foreign word of three is a false subject: over all pairs from (-0.1, 3.4) to
+    (-5, 8) the AUROC of two sets stays within .006, that of the third falls from .845 to .824.
+    """
+
+    bias: float = -2.0
+    coverage: float = 5.0
+    foreign: float = -4.6
+    missing_numbers: float = -4.6
+    missing_names: float = -3.4
+    moved: float = -4.6
+    polarity: float = -4.5
+    opposite: float = -3.8
+    overclaim: float = -0.6
+    condition: float = -1.2
 
 
 PLAIN = Weights()
 
 
-def features(findings: Findings, similarity: float = 0.0) -> dict[str, float]:
-    """Return the findings as the model's inputs, each in 0..1."""
+def features(findings: Findings) -> dict[str, float]:
+    """Return the findings as the model's inputs, each in 0..1. The first missing number or name counts half."""
     return {
         "coverage": findings.coverage,
-        "order": findings.order,
-        "missing_numbers": min(1.0, 0.5 * (findings.missing_numbers > 0) + 0.5 * findings.missing_numbers),
-        "missing_names": min(1.0, 0.5 * (findings.missing_names > 0) + 0.5 * findings.missing_names),
+        "foreign": min(1.0, findings.foreign / _FOREIGN),
+        "missing_numbers": 0.5 * (findings.missing_numbers > 0) + 0.5 * findings.missing_numbers,
+        "missing_names": 0.5 * (findings.missing_names > 0) + 0.5 * findings.missing_names,
         "moved": findings.moved,
         "polarity": findings.polarity,
         "opposite": min(1.0, findings.opposite),
         "overclaim": min(1.0, findings.overclaim),
         "condition": findings.condition,
-        "similarity": similarity,
     }
 
 
-def score(findings: Findings, weights: Weights = PLAIN, similarity: float = 0.0) -> float:
-    """Return how well the claim is supported, 0..1."""
-    total = weights.bias + sum(
-        getattr(weights, name) * value for name, value in features(findings, similarity).items()
-    )
-    return 1.0 / (1.0 + math.exp(-total))
+def score(findings: Findings, weights: Weights = PLAIN) -> float:
+    """Return how well the claim is supported, 0..1; a word-for-word quote that nothing limits has at least 0.98."""
+    total = weights.bias + sum(getattr(weights, name) * value for name, value in features(findings).items())
+    value = 1.0 / (1.0 + math.exp(-total))
+    if findings.quoted and value >= THRESHOLD and not findings.condition:
+        return max(value, _QUOTED)
+    return value
