@@ -14,6 +14,7 @@ from infra.errors import Conflict, FieldError, InvalidInput, NotFound
 from infra.ids import new_id
 from infra.tables import Collection, Document
 from ingest.commit import delete_document
+from ingest.jobs import supersede
 
 DEFAULT_COLLECTION = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -76,6 +77,8 @@ def delete_collection(session: Session, name: str) -> None:
     """Remove a collection with all of its documents; ``default`` always exists and only loses its documents."""
     collection = get_collection(session, name)
     ids = session.scalars(select(Document.external_id).where(Document.collection_id == collection.id)).all()
+    if name == DEFAULT_COLLECTION:
+        supersede(session, collection.id, ids)  # jobs of other collections fail, as theirs is gone
     for external_id in ids:
         delete_document(session, collection, external_id)
     if name == DEFAULT_COLLECTION:

@@ -16,7 +16,7 @@ from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
 from infra.tables import Collection, Job, JobItem
-from ingest.commit import note_pending
+from ingest.commit import find_document, note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.spool import Spool
 
@@ -145,10 +145,20 @@ def cancel_job(session: Session, job_id: str, caller: str | None) -> Job:
     """Stop a job: what is done stays, what waits is dropped. A finished job stays as it is."""
     job = get_job(session, job_id, caller)
     if job.status not in FINISHED:
-        job.status = "cancelled"
-        if job.owner is None:
-            job.finished_at = now()
+        job.status, job.finished_at = "cancelled", now()
+        waiting = session.scalars(select(JobItem).where(JobItem.job_id == job_id, JobItem.outcome.is_(None))).all()
+        for item in waiting:
+            # An item that still waits is the newest word on its document: nothing else will make a first version of it.
+            item.outcome = "cancelled"
+            document = find_document(session, job.collection_id or "", item.external_id)
+            if document is not None and document.version == 0:
+                session.delete(document)
     return job
+
+
+def job_blobs(session: Session, job_id: str) -> list[str]:
+    """Names of a job's spooled uploads."""
+    return list(session.scalars(select(JobItem.blob).where(JobItem.job_id == job_id)))
 
 
 def get_job(session: Session, job_id: str, caller: str | None) -> Job:

@@ -13,7 +13,16 @@ from sqlalchemy.orm import Session
 from infra.errors import FootnoteError
 from infra.tables import Collection, Job, JobItem
 from ingest.document import Ingested
-from ingest.jobs import claim_job, finish_job, item_input, open_items, owner_name, record_outcomes, waiting_blobs
+from ingest.jobs import (
+    claim_job,
+    finish_job,
+    item_input,
+    job_blobs,
+    open_items,
+    owner_name,
+    record_outcomes,
+    waiting_blobs,
+)
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.spool import Spool
 
@@ -95,7 +104,7 @@ class JobRunner:
             error = "The collection was deleted."
         with self.ingestion.database.write() as session:
             finished = finish_job(session, job_id, error)
-            blobs = _blobs(session, job_id)
+            blobs = job_blobs(session, job_id)
         self.spool.remove(blobs)
         log.info("job.finished", job=job_id, status=finished.status, **finished.counts)
         return True
@@ -130,7 +139,3 @@ def sweep(ingestion: Ingestion, spool: Spool) -> None:
     with ingestion.database.read() as session:
         wanted = waiting_blobs(session)
     spool.sweep(wanted)
-
-
-def _blobs(session: Session, job_id: str) -> list[str]:
-    return [item.blob for item in session.query(JobItem).filter(JobItem.job_id == job_id)]

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from api.caller import Caller
 from api.services import Services
 from api.sse import event_stream
-from ingest.jobs import FINISHED, cancel_job, describe, get_job
+from ingest.jobs import FINISHED, cancel_job, describe, get_job, job_blobs
 
 _POLL_S = 0.25
 
@@ -59,7 +59,11 @@ def cancel(
     """Cancel a job: documents that are done stay, those that wait are dropped."""
     caller.require("ingest")
     with services.database.write() as session:
-        return describe(cancel_job(session, job_id, caller.owner_filter))
+        job = cancel_job(session, job_id, caller.owner_filter)
+        # A batch that is being read just now goes without: its outcomes are not kept.
+        described, blobs = describe(job), job_blobs(session, job_id)
+    services.spool.remove(blobs)
+    return described
 
 
 HANDLERS = [show, events, cancel]
