@@ -9,9 +9,7 @@ from hashlib import sha256
 
 from evals.gold import Evidence
 
-_FOLD = str.maketrans(
-    {"‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-"}
-)
+_FOLD = str.maketrans({"‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-"})
 
 
 @dataclass(frozen=True, slots=True)

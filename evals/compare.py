@@ -140,6 +140,4 @@ def _told(item: ItemResult) -> str:
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     names = sorted(before.keys() | after.keys())
-    return {
-        name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
-    }
+    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

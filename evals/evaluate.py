@@ -60,9 +60,7 @@ async def evaluate(
     with database.read() as session:
         own, items = load_goldset(session, request.goldset)
         try:
-            baseline = (
-                load_run(session, request.baseline, goldset=request.goldset) if request.baseline else None
-            )
+            baseline = load_run(session, request.baseline, goldset=request.goldset) if request.baseline else None
         except NotFound:
             if request.baseline != LAST:
                 raise
@@ -137,10 +135,13 @@ def _judge(result: RunResult, gate: Gate | None, baseline: RunResult | None) -> 
             problems = (*problems, f"the baseline {baseline.run} has no items in common with this run")
     if not set(result.metrics) - {"latency_p95_ms"}:
         problems = (*problems, "nothing could be measured: no item has evidence, facts or an answer to judge")
-    if gate is not None:
-        checks = check(gate, result.metrics, changes)
-    else:
-        checks = check_baseline(changes) if changes is not None else ()
+    checks = (
+        check(gate, result.metrics, changes)
+        if gate is not None
+        else check_baseline(changes)
+        if changes is not None
+        else ()
+    )
     return msgspec.structs.replace(
         result, checks=checks, notes=notes, problems=problems, verdict=verdict(problems, checks)
     )

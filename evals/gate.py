@@ -59,9 +59,7 @@ def read_gate(path: Path) -> Gate:
         raise InvalidInput(f"{path.name} is not valid TOML: {error}.", code="bad_gate") from None
     decide_by = content.pop("decide_by", "interval")
     if decide_by not in ("interval", "value"):
-        raise InvalidInput(
-            f"{path.name}: decide_by is {decide_by!r}; allowed: interval, value.", code="bad_gate"
-        )
+        raise InvalidInput(f"{path.name}: decide_by is {decide_by!r}; allowed: interval, value.", code="bad_gate")
     rules = tuple(_rule(path.name, name, bounds) for name, bounds in content.items())
     if not rules:
         raise InvalidInput(f"{path.name} holds no rule; allowed: {', '.join(METRICS)}.", code="bad_gate")
@@ -79,9 +77,7 @@ def check(
     for rule in gate.rules:
         found = metrics.get(rule.metric)
         if found is None:
-            checks.append(
-                Check(rule.metric, "any", "INVALID", f"{rule.metric} was not measured: no item has it.")
-            )
+            checks.append(Check(rule.metric, "any", "INVALID", f"{rule.metric} was not measured: no item has it."))
             continue
         if rule.min is not None:
             checks.append(_bounded(gate, rule.metric, found, rule.min, below=False))
@@ -104,9 +100,7 @@ def check_baseline(differences: Mapping[str, Difference]) -> tuple[Check, ...]:
             continue
         low, high = _gain(name, difference)
         outcome = "FAIL" if high < 0 else "PASS" if low >= -TOLERANCE else "INCONCLUSIVE"
-        sentence = (
-            f"{name} changed by {_signed(difference.value)} {_interval(difference.ci)} since the baseline."
-        )
+        sentence = f"{name} changed by {_signed(difference.value)} {_interval(difference.ci)} since the baseline."
         checks.append(Check(name, "no worse than the baseline", outcome, sentence))
     return tuple(checks)
 
@@ -128,9 +122,7 @@ def _bounded(gate: Gate, name: str, found: MetricValue, bound: float, *, below: 
     met, broken = (high <= bound, low > bound) if below else (low >= bound, high < bound)
     rule = f"{'<=' if below else '>='} {bound:g}"
     outcome = "PASS" if met else "FAIL" if broken else "INCONCLUSIVE"
-    sentence = (
-        f"{name} is {found.value:.4g} {_interval(found.ci)} over {found.n} items; the gate asks for {rule}."
-    )
+    sentence = f"{name} is {found.value:.4g} {_interval(found.ci)} over {found.n} items; the gate asks for {rule}."
     if outcome == "INCONCLUSIVE":
         sentence += f" So few items only tell differences of {found.mde:.2g} and more."
     return Check(name, rule, outcome, sentence)
@@ -147,9 +139,7 @@ def _dropped(gate: Gate, name: str, bound: float, differences: Mapping[str, Diff
     if gate.decide_by == "value":
         low = high = difference.value if METRICS[name].higher_is_better else -difference.value
     outcome = "PASS" if low >= -bound else "FAIL" if high < -bound else "INCONCLUSIVE"
-    sentence = (
-        f"{name} changed by {_signed(difference.value)} {_interval(difference.ci)}; the gate asks for {rule}."
-    )
+    sentence = f"{name} changed by {_signed(difference.value)} {_interval(difference.ci)}; the gate asks for {rule}."
     return Check(name, rule, outcome, sentence)
 
 
@@ -160,9 +150,7 @@ def _gain(name: str, difference: Difference) -> tuple[float, float]:
 
 def _rule(file: str, name: str, bounds: Any) -> Rule:
     if name not in METRICS:
-        raise InvalidInput(
-            f"{file}: {name!r} is not a metric; allowed: {', '.join(METRICS)}.", code="bad_gate"
-        )
+        raise InvalidInput(f"{file}: {name!r} is not a metric; allowed: {', '.join(METRICS)}.", code="bad_gate")
     if not isinstance(bounds, dict) or not bounds or not set(bounds) <= set(_BOUNDS):
         raise InvalidInput(f"{file}: {name} must be a table of {', '.join(_BOUNDS)}.", code="bad_gate")
     for bound, value in bounds.items():

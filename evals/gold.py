@@ -64,12 +64,7 @@ class GoldItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def only_judged(self) -> bool:
         """Whether it says which documents are relevant, and nothing of the answer: a retrieval judgement."""
-        return (
-            self.answerable
-            and not self.answer
-            and not self.facts
-            and all(e.whole_document for e in self.evidence)
-        )
+        return self.answerable and not self.answer and not self.facts and all(e.whole_document for e in self.evidence)
 
 
 def to_body(item: GoldItem) -> dict[str, Any]:
@@ -100,9 +95,7 @@ def item_from(body: Any, where: str) -> GoldItem:
         if start is not None and end is not None and start >= end:
             raise InvalidInput(f"{where}: {field} must have char_start < char_end.", code="bad_gold_item")
         if evidence.quote is not None and not evidence.quote.strip():
-            raise InvalidInput(
-                f"{where}: {field}.quote is blank; leave it out instead.", code="bad_gold_item"
-            )
+            raise InvalidInput(f"{where}: {field}.quote is blank; leave it out instead.", code="bad_gold_item")
     return item
 
 

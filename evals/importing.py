@@ -77,9 +77,7 @@ def import_goldset(
     if source.unplaced:
         items, lost = _place(items, dict(source.unplaced), subject, collection)
         if lost:
-            notes.append(
-                f"{lost} reference contexts stand in no document of {collection!r} and were left out"
-            )
+            notes.append(f"{lost} reference contexts stand in no document of {collection!r} and were left out")
     with database.write() as session:
         replaced = save_goldset(session, name, collection, items)
     return Imported(
@@ -114,9 +112,7 @@ def locate(subject: Subject, collection: str, quote: str) -> str | None:
 def _place(
     items: tuple[GoldItem, ...], quotes: dict[str, tuple[str, ...]], subject: Subject, collection: str
 ) -> tuple[tuple[GoldItem, ...], int]:
-    known = {
-        quote: locate(subject, collection, quote) for quote in {q for row in quotes.values() for q in row}
-    }
+    known = {quote: locate(subject, collection, quote) for quote in {q for row in quotes.values() for q in row}}
     placed: list[GoldItem] = []
     for item in items:
         evidence = [

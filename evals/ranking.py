@@ -28,9 +28,7 @@ def place_of(passage: Passage) -> Place:
     return Place(passage.document.external_id, passage.char_start, passage.char_end, passage.page)
 
 
-def by_document(
-    passages: Sequence[Passage], anchors: Sequence[Anchor], own_id: str, depth: int = DEPTH
-) -> Ranking:
+def by_document(passages: Sequence[Passage], anchors: Sequence[Anchor], own_id: str, depth: int = DEPTH) -> Ranking:
     """Rank documents, each by its best passage, as BEIR does.
 
     A document that has the query's own id is skipped, as in BEIR (some sets query with a document of the

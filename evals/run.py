@@ -87,9 +87,7 @@ def _warm_up(subject: Subject, question: str, plan: RunPlan) -> None:
     subject.search(question, collection=plan.collection, mode=plan.mode, top_k=1, access=EVERYTHING)
 
 
-async def _run_item(
-    subject: Subject, item: GoldItem, plan: RunPlan, texts: dict[str, str | None]
-) -> ItemResult:
+async def _run_item(subject: Subject, item: GoldItem, plan: RunPlan, texts: dict[str, str | None]) -> ItemResult:
     anchors, missing, problems = await to_thread.run_sync(_resolve, subject, item, plan.collection, texts)
     usable = [*anchors, *missing] if not problems and (anchors or missing) else None
     access = EVERYTHING if item.groups is None else Access(frozenset(item.groups))
@@ -108,9 +106,7 @@ async def _run_item(
             retrieved = _retrieved(passages, usable or ())
         if plan.answers:
             started = time.perf_counter()
-            answer = await subject.answer(
-                item.question, collection=plan.collection, mode=plan.mode, access=access
-            )
+            answer = await subject.answer(item.question, collection=plan.collection, mode=plan.mode, access=access)
             scores["latency_ms"] = 1000 * (time.perf_counter() - started)
             if answer.reason is not Reason.GENERATOR_UNAVAILABLE:
                 scores |= answer_scores(item, answer, usable)
@@ -124,8 +120,7 @@ async def _run_item(
         status=answer.status.value if answer else None,
         reason=answer.reason.value if answer and answer.reason else None,
         answer=_shown(answer) if answer else None,
-        problems=problems
-        or tuple(f"document {anchor.external_id!r} is not in the collection" for anchor in missing),
+        problems=problems or tuple(f"document {anchor.external_id!r} is not in the collection" for anchor in missing),
     )
 
 
@@ -204,14 +199,10 @@ def _judge_run(items: Sequence[ItemResult]) -> tuple[tuple[str, ...], tuple[str,
         problems.append("the gold set has no items")
     failed = [item for item in items if item.error is not None]
     if failed:
-        problems.append(
-            f"{len(failed)} of {len(items)} items failed, the first ({failed[0].id}): {failed[0].error}"
-        )
+        problems.append(f"{len(failed)} of {len(items)} items failed, the first ({failed[0].id}): {failed[0].error}")
     down = sum(item.reason == Reason.GENERATOR_UNAVAILABLE for item in items)
     if down:
-        problems.append(
-            f"{down} of {len(items)} answers were not written: the language model could not be reached"
-        )
+        problems.append(f"{down} of {len(items)} answers were not written: the language model could not be reached")
     stale = [item for item in items if item.problems and "ndcg@10" not in item.scores and item.error is None]
     problems.extend(f"the evidence of item {i.id} cannot be found: {i.problems[0]}" for i in stale[:_SHOWN])
     if len(stale) > _SHOWN:

@@ -34,9 +34,7 @@ class ServiceSubject:
 
     engine: Engine
 
-    def search(
-        self, query: str, *, collection: str, mode: str, top_k: int, access: Access
-    ) -> Sequence[Passage]:
+    def search(self, query: str, *, collection: str, mode: str, top_k: int, access: Access) -> Sequence[Passage]:
         """Search as ``/v1/search`` does."""
         asked = SearchQuery(query, [collection], top_k, cast("Mode", mode))
         return search(self.engine, asked, access).passages

@@ -60,9 +60,7 @@ def load_goldset(session: Session, name: str) -> tuple[str, list[GoldItem]]:
         known = f"there are: {', '.join(names)}" if names else "none was imported yet"
         raise NotFound(f"There is no gold set {name!r}; {known}.", code="goldset_not_found")
     bodies = session.scalars(
-        select(tables.GoldItem.body)
-        .where(tables.GoldItem.goldset_id == goldset.id)
-        .order_by(tables.GoldItem.ordinal)
+        select(tables.GoldItem.body).where(tables.GoldItem.goldset_id == goldset.id).order_by(tables.GoldItem.ordinal)
     ).all()
     return goldset.collection, [item_from(body, f"gold set {name}") for body in bodies]
 
@@ -116,9 +114,7 @@ def load_run(session: Session, name: str, *, goldset: str | None = None) -> RunR
     if row is None or row.result is None:
         count = session.scalar(select(func.count()).select_from(tables.EvalRun)) or 0
         what = (
-            "No run has passed yet"
-            if name == LAST
-            else f"There is no finished run {name!r} among the {count} stored"
+            "No run has passed yet" if name == LAST else f"There is no finished run {name!r} among the {count} stored"
         )
         raise NotFound(f"{what}.", code="run_not_found")
     return from_builtins(row.result)

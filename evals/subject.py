@@ -23,9 +23,7 @@ class DocumentInput:
 class Subject(Protocol):
     """The service under evaluation; the evals see nothing else of it."""
 
-    def search(
-        self, query: str, *, collection: str, mode: str, top_k: int, access: Access
-    ) -> Sequence[Passage]:
+    def search(self, query: str, *, collection: str, mode: str, top_k: int, access: Access) -> Sequence[Passage]:
         """Find the best passages, best first. Raises ``NotFound`` for an unknown collection."""
         ...
 

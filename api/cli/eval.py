@@ -8,11 +8,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from api.cli.context import local_services, local_settings, print_json
 from api.cli.eval_output import (
+    format_json,
     make_folder,
     print_comparison,
     print_run,
@@ -140,10 +140,7 @@ def report_command(
     """Write a run as one HTML page, with every item."""
     with _database() as database, database.read() as session:
         result = load_run(session, run)
-    if as_json:
-        text = msgspec.json.format(msgspec.json.encode(to_builtins(result)), indent=2).decode()
-    else:
-        text = render(result)
+    text = format_json(to_builtins(result)) if as_json else render(result)
     if out is None:
         typer.echo(text)
         return

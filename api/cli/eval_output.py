@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -82,10 +83,14 @@ def make_folder(folder: Path) -> None:
 
 def write_run(result: RunResult, folder: Path) -> None:
     """Write ``run.json`` (items and all), ``table.md`` and ``report.html``."""
-    text = msgspec.json.format(msgspec.json.encode(to_builtins(result)), indent=2).decode()
-    save(folder / "run.json", text + "\n")
+    save(folder / "run.json", format_json(to_builtins(result)) + "\n")
     save(folder / "table.md", markdown(result))
     save(folder / "report.html", render(result))
+
+
+def format_json(value: Any) -> str:
+    """``value`` as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def save(file: Path, text: str) -> None:
