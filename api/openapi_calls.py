@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -154,8 +155,8 @@ def _note(document: Schema, schema: Schema) -> str:
     schema = _resolve(document, schema)
     parts = [_limits(schema)]
     parts += [_limits(_resolve(document, part)) for part in _choices(schema)]
-    if schema.get("default") is not None:
-        parts.append(f"default {schema['default']}")
+    if (default := schema.get("default")) is not None:
+        parts.append(f"default {default if isinstance(default, str) else json.dumps(default)}")
     return ", ".join(dict.fromkeys(part for part in parts if part))
 
 

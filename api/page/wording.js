@@ -53,6 +53,7 @@ export function writerText({ kind, model }) {
 export function provenText({ supported, unsupported }) {
   const checkable = supported + unsupported;
   if (checkable === 0) return "Nothing here could be checked";
-  if (unsupported === 0) return checkable === 1 ? "Proven by your documents" : `All ${checkable} sentences proven`;
+  if (unsupported === 0 && checkable === 1) return "Proven by your documents";
+  if (unsupported === 0) return checkable === 2 ? "Both sentences proven" : `All ${checkable} sentences proven`;
   return `${supported} of ${checkable} sentences proven`;
 }
