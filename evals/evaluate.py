@@ -135,13 +135,7 @@ def _judge(result: RunResult, gate: Gate | None, baseline: RunResult | None) -> 
             problems = (*problems, f"the baseline {baseline.run} has no items in common with this run")
     if not set(result.metrics) - {"latency_p95_ms"}:
         problems = (*problems, "nothing could be measured: no item has evidence, facts or an answer to judge")
-    checks = (
-        check(gate, result.metrics, changes)
-        if gate is not None
-        else check_baseline(changes)
-        if changes is not None
-        else ()
-    )
+    checks = check_baseline(changes or {}) if gate is None else check(gate, result.metrics, changes)
     return msgspec.structs.replace(
         result, checks=checks, notes=notes, problems=problems, verdict=verdict(problems, checks)
     )

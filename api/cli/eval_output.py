@@ -112,6 +112,8 @@ def _table(console: Console, content: tuple[Sequence[str], Sequence[Sequence[str
     if not rows:
         return
     table = Table(*header)
+    for column in table.columns:
+        column.overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
