@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
 
-NEIGHBOUR_WEIGHT = 0.2
+NEIGHBOUR_WEIGHT = 0.3
 # About a printed page: what counts as one place in a document that has no pages.
 PLACE_CHARS = 3_000
 

