@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
@@ -21,6 +21,7 @@ from infra.tables import (
     Document,
     DocumentVersion,
     ExtractedText,
+    Suggestion,
     Vector,
 )
 from ingest.document import DocumentInput
@@ -252,6 +253,8 @@ def _redact_answers(session: Session, document_id: str) -> None:
     for record in records:
         record.body, record.redacted = redact(record.body), True
         record.request = {**record.request, "sources": []}
+    redacted = [record.id for record in records]
+    session.execute(update(Suggestion).where(Suggestion.answer_id.in_(redacted)).values(draft=""))
     session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
 
 

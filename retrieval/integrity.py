@@ -64,9 +64,10 @@ def check_integrity(database: Database, index: Index, encoder: str) -> Integrity
             with database.read() as session:
                 later = find_collections(session, [state.name])[0]
                 documents, keys = _document_ids(session, state.id), _chunk_keys(session, state.id)
+                unembedded = _unembedded(session, state.id, encoder)
                 view = index.current([later])[0]
                 dense, lexical = set(view.vector_keys().tolist()), set(view.lexical_keys().tolist())
-        absent = (keys - dense) | (keys - lexical)
+        absent = (keys - dense) | (keys - lexical) | unembedded
         extra = (dense - keys) | (lexical - keys)
         stray = set(view.document_ids()) ^ documents
         rows.append(
