@@ -34,6 +34,10 @@ def postgres() -> Iterator[Callable[[bool], str]]:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}"))
         return str(server.get_uri(name))
 
+    with admin.connect() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))  # a crash of the machine costs a test nothing
+        connection.execute(text("SELECT pg_reload_conf()"))
     open_database(create(False, "migrated")).close()
     yield create
     admin.dispose()
