@@ -31,7 +31,8 @@ STOP_WORDS = word_set(
     "never none nt n't 's 'll 're 've 'd 'm s t ll re ve d m etc eg ie"
 )
 
-_WORD = re.compile(r"[^\W_]+(?:['’.][^\W_]+)*")
+# "don't" and "2.1" are one word each, and so is "u.s"; "end.Next" is two.
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+|\.(?=\d|[^\W\d_]\b)[^\W_]+)*")
 _stemmer = Stemmer.Stemmer("english")
 _stemmer_lock = Lock()  # a stemmer keeps state between calls and is shared by all threads
 

@@ -13,7 +13,10 @@ from retrieval.verify.evidence import EvidenceIndex, Window
 from retrieval.verify.findings import Claim, Findings, coverage, examine, pool_of
 from retrieval.verify.scoring import PLAIN, THRESHOLD, Weights, score
 
-MAX_ANSWER_CHARS = 50_000  # what lies beyond is not looked at
+# What lies beyond these is not looked at, and the verification says so.
+MAX_ANSWER_CHARS = 50_000
+MAX_SENTENCES = 300
+MAX_SENTENCE_CHARS = 2_000
 # The score of a sentence, and of an answer, that claims nothing: nothing in it is false, but nothing is proven,
 # so it stands just under the threshold.
 NEUTRAL = 0.45
@@ -23,6 +26,8 @@ _CANDIDATE_WINDOWS = 6
 _SIZE_PENALTY = 0.02  # coverage that a longer window must bring for each further sentence
 _CLOSE = 0.85  # windows with less than this share of the best coverage are not considered
 _PRONOUNS = frozenset(["it", "its", "they", "their", "them", "he", "she", "his", "her", "both", "such"])
+_MAX_CLAUSES = 8
+_TOO_LONG = "too long to be checked"
 _SHORT = 4  # content terms; a sentence with fewer may lean on the question
 
 
@@ -49,49 +54,61 @@ class DeterministicVerifier:
     def verify(self, answer: str, passages: Sequence[str], question: str | None = None) -> Verification:
         """Judge ``answer`` against ``passages``; see :class:`retrieval.verification.Verifier`."""
         index = EvidenceIndex(passages)
-        looked_at = blank_marks(answer[:MAX_ANSWER_CHARS])
+        shown = answer[:MAX_ANSWER_CHARS]
+        blanked = blank_marks(shown)
+        truncated = index.truncated or len(answer) > len(shown)
         sentences: list[SentenceVerdict] = []
         previous = ""
-        for span in split_sentences(answer[:MAX_ANSWER_CHARS]):
-            text = looked_at[span.start : span.end]
-            sentences.append(
-                self._judge(answer[span.start : span.end], text, span.start, index, question or "", previous)
-            )
+        for number, span in enumerate(split_sentences(shown)):
+            text = blanked[span.start : span.end]
+            if number >= MAX_SENTENCES or len(text) > MAX_SENTENCE_CHARS:
+                truncated = True
+                verdict = SentenceVerdict(
+                    shown[span.start : span.end],
+                    span.start,
+                    span.end,
+                    Verdict.UNSUPPORTED,
+                    0.0,
+                    (),
+                    _TOO_LONG,
+                )
+            else:
+                topic = _topic(text, question or "", previous)
+                verdict = self._judge(shown[span.start : span.end], text, span.start, index, topic)
+            sentences.append(verdict)
             previous = text
-        return Verification(
-            response_score(sentences), tuple(sentences), index.truncated or len(answer) > MAX_ANSWER_CHARS
-        )
+        return Verification(response_score(sentences), tuple(sentences), truncated)
 
-    def _judge(
-        self, shown: str, text: str, start: int, index: EvidenceIndex, question: str, previous: str
-    ) -> SentenceVerdict:
+    def _judge(self, shown: str, text: str, start: int, index: EvidenceIndex, topic: str) -> SentenceVerdict:
+        """Judge one sentence: ``shown`` as it stands in the answer, ``text`` without its citation marks."""
         end = start + len(shown)
-        topic = _topic(text, question, previous)
         claim = Claim(text, index, topic)
         if is_uncheckable(text) or not (claim.weights or claim.quantities):
             return SentenceVerdict(shown, start, end, Verdict.UNCHECKABLE, NEUTRAL)
         proof = self.prove(claim, index)
-        clauses = split_clauses(text)
-        if len(clauses) > 1:
-            parts = [
-                self.prove(Claim(text[a:b], index, topic if number == 0 else text[: clauses[0][1]]), index)
-                for number, (a, b) in enumerate(clauses)
-            ]
-            combined = 0.6 * min(part.score for part in parts) + 0.4 * sum(
-                part.score for part in parts
-            ) / len(parts)
-            worst = min(parts, key=lambda part: part.score)
-            if combined > proof.score:
-                windows = tuple(dict.fromkeys(window for part in parts for window in part.windows))
-                proof = Proof(combined, worst.findings, windows)
+        by_clause = self._prove_clauses(text, topic, index)
+        if by_clause is not None and by_clause.score > proof.score:
+            proof = by_clause
         if proof.score >= THRESHOLD:
-            evidence = tuple(_evidence(index, window, claim, proof.score) for window in proof.windows)
-            ordered = tuple(sorted(evidence, key=lambda each: -each.score))
-            return SentenceVerdict(shown, start, end, Verdict.SUPPORTED, proof.score, ordered)
-        reason = (
-            proof.findings.reasons[0] if proof.findings.reasons else "too little of it is in the passages"
-        )
+            evidence = _evidence(index, proof.windows, claim, proof.score)
+            return SentenceVerdict(shown, start, end, Verdict.SUPPORTED, proof.score, evidence)
+        reason = next(iter(proof.findings.reasons), "too little of it is in the passages")
         return SentenceVerdict(shown, start, end, Verdict.UNSUPPORTED, proof.score, (), reason)
+
+    def _prove_clauses(self, text: str, topic: str, index: EvidenceIndex) -> Proof | None:
+        """Prove each clause by itself, each in its own place; later clauses lean on the first. None for one clause."""
+        clauses = split_clauses(text)
+        if not 1 < len(clauses) <= _MAX_CLAUSES:
+            return None
+        first = text[clauses[0][0] : clauses[0][1]]
+        parts = [
+            self.prove(Claim(text[a:b], index, first if number else topic), index)
+            for number, (a, b) in enumerate(clauses)
+        ]
+        worst = min(parts, key=lambda part: part.score)
+        mean = sum(part.score for part in parts) / len(parts)
+        windows = tuple(dict.fromkeys(window for part in parts for window in part.windows))
+        return Proof(0.6 * worst.score + 0.4 * mean, worst.findings, windows)
 
     def prove(self, claim: Claim, index: EvidenceIndex) -> Proof:
         """Find the window that supports the claim best."""
@@ -128,15 +145,26 @@ def _topic(text: str, question: str, previous: str) -> str:
     return ""
 
 
-def _evidence(index: EvidenceIndex, window: Window, claim: Claim, value: float) -> Evidence:
-    """Return the window's characters without the sentences at its ends that add nothing."""
-    units = index.units[window.first : window.last + 1]
-    full = coverage(claim.lookup, pool_of(units))
-    while len(units) > 1 and coverage(claim.lookup, pool_of(units[1:])) >= full:
-        units = units[1:]
-    while len(units) > 1 and coverage(claim.lookup, pool_of(units[:-1])) >= full:
-        units = units[:-1]
-    return Evidence(units[0].passage, units[0].start, units[-1].end, value)
+def _evidence(
+    index: EvidenceIndex, windows: Sequence[Window], claim: Claim, value: float
+) -> tuple[Evidence, ...]:
+    """Return the characters of the windows, without what adds nothing, and joined where they overlap."""
+    found: list[Evidence] = []
+    for window in windows:
+        units = index.units[window.first : window.last + 1]
+        full = coverage(claim.lookup, pool_of(units))
+        while len(units) > 1 and coverage(claim.lookup, pool_of(units[1:])) >= full:
+            units = units[1:]
+        while len(units) > 1 and coverage(claim.lookup, pool_of(units[:-1])) >= full:
+            units = units[:-1]
+        passage, start, end = units[0].passage, units[0].start, units[-1].end
+        for other in [
+            each for each in found if each.passage == passage and each.start < end and start < each.end
+        ]:
+            found.remove(other)
+            start, end = min(start, other.start), max(end, other.end)
+        found.append(Evidence(passage, start, end, value))
+    return tuple(found)
 
 
 def response_score(sentences: Sequence[SentenceVerdict]) -> float:

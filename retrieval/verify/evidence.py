@@ -19,7 +19,7 @@ MAX_CHARS = 2_000_000  # of all passages together; what lies beyond is not looke
 _MAX_UNIT = 1200  # characters; a longer sentence is cut at a space, so that no check meets an endless one
 _MAX_LIST = 12  # items or rows that are looked at as one window
 _WINDOW = 3  # adjacent sentences
-_WORD = re.compile(r"[^\W_]+(?:['’.][^\W_]+)*")
+_MAX_POSTINGS = 20_000  # looked up for one claim, rarest terms first
 _CLAUSE_BREAK = re.compile(r"[;,]\s+|\s+(?:and|but|while|whereas|or)\s+")
 _CELL = re.compile(r"[^|\t]+")
 
@@ -181,8 +181,15 @@ class EvidenceIndex:
     def best_units(self, weights: Mapping[str, float], limit: int) -> list[int]:
         """Return the units that hold most of the weighted terms, best first."""
         scores: dict[int, float] = {}
-        for term, weight in weights.items():
-            for position in self._postings.get(term, ()):
+        visited = 0
+        for term, weight in sorted(
+            weights.items(), key=lambda item: (self.document_frequency(item[0]), item[0])
+        ):
+            if visited > _MAX_POSTINGS:
+                break  # what is left stands nearly everywhere and tells no place from another
+            postings = self._postings.get(term, [])[:_MAX_POSTINGS]
+            visited += len(postings)
+            for position in postings:
                 own = term in self.units[position].terms
                 scores[position] = scores.get(position, 0.0) + weight * (1.0 if own else 0.5)
         return [

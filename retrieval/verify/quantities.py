@@ -111,7 +111,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"\b\w+://\S+|\S+@\S+|\b(?:[A-Za-z]+[-_/]?|[A-Z]\.)\d[\w-]*(?:\.\d[\w-]*)*|\b\d+(?:\.\d+){2,}\b"
+    r"\b\w{1,20}://\S+|[\w.+-]{1,64}@\S{1,250}|\b(?:[A-Za-z]+[-_/]?|[A-Z]\.)\d[\w-]*(?:\.\d[\w-]*)*|\b\d+(?:\.\d+){2,}\b"
 )
 _NUMBER = re.compile(
     r"(?P<money>(?:US|us)?[$€£¥₹]\s?)?(?<![\w])"

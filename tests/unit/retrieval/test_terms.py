@@ -20,3 +20,16 @@ def test_other_scripts_pass() -> None:
 
 def test_nothing_from_nothing() -> None:
     assert content_terms(" … ") == []
+
+
+def test_a_missing_space_joins_no_words() -> None:
+    assert words("The end.Next one in the U.S. now") == [
+        "the",
+        "end",
+        "next",
+        "one",
+        "in",
+        "the",
+        "u.s",
+        "now",
+    ]

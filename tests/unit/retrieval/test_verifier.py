@@ -104,3 +104,13 @@ def test_a_bad_sentence_weighs_more_than_its_share() -> None:
     scores = [sentence.score for sentence in result.sentences]
     assert result.score == pytest.approx(0.5 * min(scores) + 0.5 * sum(scores) / 3)
     assert response_score(result.sentences[:2]) > 0.9
+
+
+def test_what_is_too_long_is_never_passed() -> None:
+    long_sentence = "The audit took place in 2023 and " * 100
+    result = DeterministicVerifier().verify(long_sentence, [DEPOT])
+    assert result.truncated
+    assert [sentence.verdict for sentence in result.sentences] == [Verdict.UNSUPPORTED]
+    many = DeterministicVerifier().verify("- The audit took place in 2023.\n" * 310, [DEPOT])
+    assert many.truncated
+    assert sum(sentence.verdict is Verdict.SUPPORTED for sentence in many.sentences) == 300
