@@ -1,8 +1,10 @@
-"""The questions of ``bench/answerability.py``: with the passages that a plain hybrid search gives them, and what is right.
+"""The questions of ``bench/answerability.py``: with the passages that a plain hybrid search gives them, and
+what is right.
 
-Sets: ``probes`` (tiny invented collections beside this file), ``spans`` (public questions with the exact spans of their evidence;
-unanswerable ones are made by taking the evidence away, by asking another corpus, or by putting another question's name or number
-into the question) and ``pages`` (questions on PDFs with a gold page, and ones written to be unanswerable).
+Sets: ``probes`` (tiny invented collections beside this file), ``spans`` (public questions with the exact
+spans of their evidence; unanswerable ones are made by taking the evidence away, by asking another corpus,
+or by putting another question's name or number into the question) and ``pages`` (questions on PDFs with a
+gold page, and ones written to be unanswerable).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from pypdf import PdfReader
 
+from ingest.chunk import chunk
+from ingest.parse import parse
 from retrieval.encoder import Encoder
 from retrieval.passage import DocumentRef, Passage
 from retrieval.question import read_question
@@ -29,13 +33,16 @@ from retrieval.terms import content_terms
 PROBES = Path(__file__).with_name("answerability_probes.jsonl")
 _PIECE_WORDS = 110
 _TOP = 8
-# Of the questions "written to be unanswerable", those that a look into the PDFs confirms: absent topics and general knowledge.
+# Of the questions "written to be unanswerable", those that a look into the PDFs confirms: absent topics
+# and general knowledge.
 _CONFIRMED = frozenset({0, 3, 4, 5, 17, *range(24, 45)})
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question. ``facts`` are strings of which an answer contains at least one; ``split`` is ``dev`` or ``test``."""
+    """One question. ``facts`` are strings of which an answer contains at least one; ``split`` is ``dev`` or
+    ``test``.
+    """
 
     name: str
     split: str
@@ -52,8 +59,7 @@ class Corpus:
     def __init__(self, passages: Sequence[Passage], encoder: Encoder) -> None:
         self.passages = list(passages)
         self._bags = [
-            Counter(content_terms(f"{p.document.title} {' '.join(p.heading_path)} {p.text}"))
-            for p in passages
+            Counter(content_terms(f"{p.document.title} {' '.join(p.heading_path)} {p.text}")) for p in passages
         ]
         self._lengths = np.array([sum(bag.values()) for bag in self._bags], dtype=float)
         self._frequency = Counter(term for bag in self._bags for term in bag)
@@ -61,9 +67,7 @@ class Corpus:
         self._encoder = encoder
         self._vectors = encoder.encode(texts, kind="query")
 
-    def search(
-        self, question: str, without: frozenset[int] = frozenset(), top: int = _TOP
-    ) -> tuple[Passage, ...]:
+    def search(self, question: str, without: frozenset[int] = frozenset(), top: int = _TOP) -> tuple[Passage, ...]:
         """Return the best passages, leaving out the numbers in ``without``."""
         lexical = np.zeros(len(self.passages))
         norm = 1.2 * (0.25 + 0.75 * self._lengths / self._lengths.mean())
@@ -136,25 +140,18 @@ def _spans(data: Path, encoder: Encoder) -> Iterator[Item]:
     for name in names:
         text = (data / "chunking" / "corpora" / f"{name}.md").read_text(encoding="utf-8")
         corpora[name] = Corpus(list(pieces(text, name, name.replace("_", " "))), encoder)
-    exact = {
-        name: [t for row in rows if row["corpus_id"] == name for t in _exact(row["question"])]
-        for name in names
-    }
+    exact = {name: [t for row in rows if row["corpus_id"] == name for t in _exact(row["question"])] for name in names}
     for row in rows:
         name, question = row["corpus_id"], row["question"]
         corpus, split = corpora[name], _split(question)
         spans = [(r["start_index"], r["end_index"], r["content"]) for r in json.loads(row["references"])]
         gold = {
-            i
-            for i, p in enumerate(corpus.passages)
-            if any(p.char_start < e and s < p.char_end for s, e, _ in spans)
+            i for i, p in enumerate(corpus.passages) if any(p.char_start < e and s < p.char_end for s, e, _ in spans)
         }
         passages = corpus.search(question)
         shown = any(p.char_start < e and s < p.char_end for p in passages for s, e, _ in spans)
         if shown:
-            yield Item(
-                "spans", split, "told", question, True, passages, tuple(content for *_, content in spans)
-            )
+            yield Item("spans", split, "told", question, True, passages, tuple(content for *_, content in spans))
         way = zlib.crc32(question.encode()) // 2 % 3
         swapped = _swap(question, exact[name])
         if way == 0:
@@ -204,16 +201,16 @@ def _pages(data: Path, encoder: Encoder) -> Iterator[Item]:
 
 
 def with_other_nouns(items: Sequence[Item], encoder: Encoder) -> list[Item]:
-    """Make unanswerable near misses of answerable questions: one of their words gives way to a related one of another question.
+    """Make unanswerable near misses of answerable questions: one of their words gives way to a related one
+    of another question.
 
-    "Related": a cosine of .2 to .6 between the words alone, which is where words of one kind (dinner, lunch) lie and synonyms rarely do.
+    "Related": a cosine of .2 to .6 between the words alone, which is where words of one kind (dinner,
+    lunch) lie and synonyms rarely do.
     """
     told = [item for item in items if item.answerable]
     swappable = {
         item.question: [
-            t.word
-            for t in read_question(item.question).terms
-            if t.weight == 1 and not t.exact and len(t.word) > 3
+            t.word for t in read_question(item.question).terms if t.weight == 1 and not t.exact and len(t.word) > 3
         ]
         for item in told
     }
@@ -235,3 +232,38 @@ def with_other_nouns(items: Sequence[Item], encoder: Encoder) -> list[Item]:
                 question = re.sub(rf"(?i)\b{re.escape(old)}\b", near[seed // 5 % len(near)], item.question)
                 made.append(Item(name, item.split, "other noun", question, False, item.passages))
     return made
+
+
+def company_items(folder: Path, encoder: Encoder) -> Iterator[Item]:
+    """Yield the sample company's gold items, on passages cut as the service cuts them and that the asker
+    may read.
+    """
+    found: list[Passage] = []
+    groups: dict[str, frozenset[str] | None] = {}
+    for line in (folder / "company.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        name = entry["external_id"]
+        groups[name] = None if entry["allowed_groups"] is None else frozenset(entry["allowed_groups"])
+        parsed = parse((folder / "company" / entry["path"]).read_bytes(), Path(entry["path"]).name)
+        document = DocumentRef(f"doc_{name}", name, 1, entry["title"] or parsed.title)
+        for c in chunk(parsed, encoder.count_tokens, encoder.max_tokens, title=entry["title"]):
+            text = parsed.text[c.start : c.end]
+            found.append(
+                Passage(f"{name}:{c.start}", document, text, c.heading_path, c.page, c.start, c.end, context=c.context)
+            )
+    corpus = Corpus(found, encoder)
+    for line in (folder / "goldset.jsonl").read_text(encoding="utf-8").splitlines():
+        item = json.loads(line)
+        own = frozenset(item.get("groups") or ())
+        hidden = frozenset(
+            i for i, p in enumerate(found) if (g := groups[p.document.external_id]) is not None and not g & own
+        )
+        yield Item(
+            "company",
+            "test",
+            item.get("kind", ""),
+            item["question"],
+            item["answerable"],
+            corpus.search(item["question"], hidden),
+            tuple(item.get("facts", ())),
+        )

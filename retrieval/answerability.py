@@ -13,22 +13,27 @@ from retrieval.reading import Reading, read_passages
 
 # Logistic weights, fitted by ``bench/answerability.py --fit`` on its development halves.
 _WEIGHTS = {
-    "similarity": 2.9,
-    "coverage": 1.1,
-    "weakest": 1.4,
-    "gap": -1.5,
-    "expected": 1.2,
-    "anywhere": 1.0,
+    "similarity": 5.28,
+    "coverage": 0.92,
+    "weakest": 2.33,
+    "gap": -0.64,
+    "lacking": -2.64,
+    "expected": 1.02,
+    "margin": 2.69,
 }
-_BIAS = -2.8
-THRESHOLD = 0.45
+_BIAS = -4.67
+THRESHOLD = 0.5
 # A term that no sentence speaks of more than this is missing.
 _MISSING = 0.4
+_NUMBER_ONLY = 0.5
+_AMONG = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Answerability:
-    """``score`` in 0..1: how likely the passages say it. ``missing``: words of the question that no passage speaks of."""
+    """``score`` in 0..1: how likely the passages say it. ``missing``: words of the question that no passage
+    speaks of.
+    """
 
     score: float
     answerable: bool
@@ -36,13 +41,12 @@ class Answerability:
 
 
 def assess(question: str, passages: Sequence[Passage], encoder: Encoder) -> Answerability:
-    """Judge whether ``question`` can be answered from ``passages`` (any order); costs one call of the encoder a part.
+    """Judge whether ``question`` can be answered from ``passages`` (any order); costs one call of the
+    encoder a part.
 
     A question of several parts is answerable if one of them is; the others' words are ``missing``.
     """
-    return assess_readings(
-        [read_passages(part, passages, encoder) for part in parts(read_question(question))]
-    )
+    return assess_readings([read_passages(part, passages, encoder) for part in parts(read_question(question))])
 
 
 def assess_readings(readings: Sequence[Reading]) -> Answerability:
@@ -69,20 +73,31 @@ def score_reading(reading: Reading) -> float:
 def features(reading: Reading) -> dict[str, float] | None:
     """What the score is made of, all in 0..1; ``None`` without a sentence or a term.
 
-    Of the best sentence: ``similarity`` to the question, ``coverage`` of its terms, coverage of the ``weakest`` term, ``gap``: the share of
-    the terms that it does not speak of, and ``expected``: it holds the kind of thing asked for. ``anywhere``: mean coverage of the
-    terms in any sentence.
+    Of the best sentence: ``similarity`` to the question, ``coverage`` of its terms, coverage of the
+    ``weakest`` term, ``gap``: the share of the terms that it does not speak of, ``lacking``: a name or code
+    (1) or a number (0.5) of the question is not there, and ``expected``: the kind of thing asked for is.
+    ``margin``: how far the nearest sentence is above the ten nearest on average.
     """
     best = reading.best
     if best is None:
         return None
-    weighty = [k for k, term in enumerate(reading.question.terms) if term.weight >= 1.0]
-    own = [best.covered[k] for k in weighty]
+    terms = reading.question.terms
+    heaviest = max(term.weight for term in terms)
+    own = [covered for term, covered in zip(terms, best.covered, strict=True) if term.weight == heaviest]
+    nearest = sorted((max(0.0, read.similarity) for read in reading.reads), reverse=True)[:_AMONG]
     return {
         "similarity": max(0.0, best.similarity),
         "coverage": best.coverage,
-        "weakest": min(own, default=0.5),
-        "gap": sum(value < _MISSING for value in own) / len(own) if own else 0.5,
+        "weakest": min(own),
+        "gap": sum(covered < _MISSING for covered in own) / len(own),
+        "lacking": max(
+            (
+                (1.0 - covered) * (_NUMBER_ONLY if term.word.isdigit() else 1.0)
+                for term, covered in zip(terms, best.covered, strict=True)
+                if term.exact
+            ),
+            default=0.0,
+        ),
         "expected": best.expected,
-        "anywhere": sum(reading.everywhere[k] for k in weighty) / len(weighty) if weighty else 0.5,
+        "margin": nearest[0] - sum(nearest) / len(nearest),
     }

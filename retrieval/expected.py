@@ -1,4 +1,6 @@
-"""Whether a text holds the kind of thing that a question asks for: a number, a sum, a time, a person, a place."""
+"""Whether a text holds the kind of thing that a question asks for: a number, a sum, a time, a person, a
+place.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +11,66 @@ from retrieval.terms import stem
 from retrieval.windows import Window
 
 _NUMBER_WORD = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|"
-    r"twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half|third|quarter|dozen|once|twice|"
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    r"sixteen|seventeen|eighteen|nineteen|"
+    r"twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half|third|"
+    r"quarter|dozen|once|twice|"
     r"single|double|tenth|no|none|zero|every|all|both|several|unlimited)"
 )
 _NUMBER = re.compile(rf"(?i)\d|\b{_NUMBER_WORD}\b")
-# A number and a word that is no measure of something else is taken for a sum: currencies are too many, and invented, to be listed.
+# A number and a word that is no measure of something else is taken for a sum: currencies are too many,
+# and invented, to be listed.
 _NOT_MONEY = (
-    r"(?:second|minute|hour|day|night|week|fortnight|month|quarter|year|decade|time|person|people|guest|visitor|employee|item|page|piece|copy|copies|book|"
-    r"litre|liter|metre|meter|gram|kilo\w*|tonne|ton|degree|character|digit|word|space|seat|bed|room|member|student|request|event|level|step|of|and|or|to|in|at|on|"
-    r"am|pm|january|february|march|april|may|june|july|august|september|october|november|december|working|business|calendar|paid|hot)s?\b"
+    r"(?:second|minute|hour|day|night|week|fortnight|month|quarter|year|decade|time|person|people|guest|"
+    r"visitor|employee|item|page|piece|copy|copies|book|"
+    r"litre|liter|metre|meter|gram|kilo\w*|tonne|ton|degree|character|digit|word|space|seat|bed|room|"
+    r"member|student|request|event|level|step|of|and|or|to|in|at|on|"
+    r"am|pm|january|february|march|april|may|june|july|august|september|october|november|december|"
+    r"working|business|calendar|paid|hot)s?\b"
 )
 _MONEY = re.compile(
-    rf"(?i)[$€£¥₹%]|\d[\d,.]*\s*(?:percent|per cent|[kKmM]\b|million|billion|(?!{_NOT_MONEY})[a-z]{{3,}})|\b(?:eur|usd|gbp|chf|cad|aud|jpy)\b|"
-    r"\b(?:dollar|euro|pound|cent|pence|penny|franc|crown)s?\b|\b(?:free|no charge|included|unpaid|half|double|no cost)\b"
+    rf"(?i)[$€£¥₹%]|\d[\d,.]*\s*(?:percent|per cent|[kKmM]\b|million|billion|"
+    rf"(?!{_NOT_MONEY})[a-z]{{3,}})|\b(?:eur|usd|gbp|chf|cad|aud|jpy)\b|"
+    r"\b(?:dollar|euro|pound|cent|pence|penny|franc|crown)s?\b|\b(?:free|no charge|included|unpaid|half|"
+    r"double|no cost)\b"
 )
 _TIME = re.compile(
-    r"(?i)\b(?:jan(?:uary)?|feb(?:ruary)?|march|april|may|june|july|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|"
-    r"monday|tuesday|wednesday|thursday|friday|saturday|sunday|weekday|weekend|today|tomorrow|noon|midnight|morning|afternoon|evening|"
-    r"night|spring|summer|autumn|fall|winter|christmas|easter|quarter|annual\w*|year\w*|month\w*|week\w*|day|days|daily|hour\w*|minute\w*|"
-    r"second|immediately|before|after|until|once|during|within|upon|when|as soon as|at the end|date|deadline|always|never|closed)\b|"
+    r"(?i)\b(?:jan(?:uary)?|feb(?:ruary)?|march|april|may|june|july|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|"
+    r"monday|tuesday|wednesday|thursday|friday|saturday|sunday|weekday|weekend|today|tomorrow|noon|"
+    r"midnight|morning|afternoon|evening|"
+    r"night|spring|summer|autumn|fall|winter|christmas|easter|quarter|annual\w*|year\w*|month\w*|week\w*|"
+    r"day|days|daily|hour\w*|minute\w*|"
+    r"second|immediately|before|after|until|once|during|within|upon|when|as soon as|at the end|date|"
+    r"deadline|always|never|closed)\b|"
     r"\d{1,2}[:.]\d{2}|\b(?:1[5-9]|20)\d{2}\b|\d{1,2}/\d{1,2}|\b\d{1,2}\s?[ap]\.?m\b"
 )
 _DURATION = re.compile(
-    r"(?i)\b(?:second|minute|hour|day|night|week|fortnight|month|quarter|year|decade)s?\b|\b(?:daily|weekly|monthly|quarterly|yearly|annual\w*|"
-    r"once|twice|every|immediately|permanent\w*|indefinite\w*|always|never|until|from|within)\b|\d\s*(?:ms|s|min|h|km/h|mph)\b"
+    r"(?i)\b(?:second|minute|hour|day|night|week|fortnight|month|quarter|year|decade)s?\b|\b(?:daily|"
+    r"weekly|monthly|quarterly|yearly|annual\w*|"
+    r"once|twice|every|immediately|permanent\w*|indefinite\w*|always|never|until|from|within)\b|"
+    r"\d\s*(?:ms|s|min|h|km/h|mph)\b"
 )
 _PERSON = re.compile(
-    r"(?:\b|[.])(?!(?:The|A|An|It|This|That|If|In|On|At|For|To|All|You|We|They|Each|Every|No)\b)[A-Z][a-z]+\b|@|(?i:\b(?:manager|director|lead|leader|officer|"
-    r"head|chief|team|desk|department|committee|board|doctor|nurse|sister|owner|president|secretary|engineer|employee|staff|member|customer|visitor|guest|parent|"
-    r"student|driver|supervisor|administrator|admin|assistant|agent|council|office|partner|anyone|everyone|nobody|someone|people|person|who|user|buyer|clerk|"
+    r"(?:\b|[.])(?!(?:The|A|An|It|This|That|If|In|On|At|For|To|All|You|We|They|Each|Every|"
+    r"No)\b)[A-Z][a-z]+\b|@|(?i:\b(?:manager|director|lead|leader|officer|"
+    r"head|chief|team|desk|department|committee|board|doctor|nurse|sister|owner|president|secretary|"
+    r"engineer|employee|staff|member|customer|visitor|guest|parent|"
+    r"student|driver|supervisor|administrator|admin|assistant|agent|council|office|partner|anyone|"
+    r"everyone|nobody|someone|people|person|who|user|buyer|clerk|"
     r"contractor|supplier|lawyer|counsel|author|researcher|\w+(?:er|or|ist|ant)s?)\b)"
 )
 _PLACE = re.compile(
-    r"(?i)\b(?:in|at|on|near|behind|beside|opposite|above|below|under|between|inside|outside|through|into|onto|to|from|via|by|next to|room|floor|building|"
+    r"(?i)\b(?:in|at|on|near|behind|beside|opposite|above|below|under|between|inside|outside|through|"
+    r"into|onto|to|from|via|by|next to|room|floor|building|"
     r"https?|www)\b|@"
+)
+_REASON = re.compile(
+    r"(?i)\b(?:because|since|so that|so as|as a result|due to|owing to|thanks to|reasons?|caused?|"
+    r"therefore|hence|thus|why|in order|for fear|"
+    r"otherwise|to (?:avoid|prevent|protect|keep|make|ensure|reduce|help|give|allow|save)|led to|"
+    r"leads to|that is how|explains?|purpose|"
+    r"means that|as (?:it|they|he|she|we|the|this)|for (?:this|that))\b|[:;]"
 )
 _PATTERNS = {
     Expects.NUMBER: _NUMBER,
@@ -52,9 +79,17 @@ _PATTERNS = {
     Expects.DURATION: _DURATION,
     Expects.PERSON: _PERSON,
     Expects.PLACE: _PLACE,
+    Expects.REASON: _REASON,
 }
 _N = r"\d[\d,.]*\s?"
-_LENGTH = rf"{_N}(?:[mck]?m\b|met(?:re|er)s?|kilomet\w+|millimet\w+|centimet\w+|feet|foot|ft|inch\w*|in\b|\"|miles?|yards?|km\b|nm\b)"
+_SPEED = (
+    rf"{_N}(?:km/h|kph|mph|m/s|knots?|km per|kilomet\w+ (?:an|per)|miles? (?:an|per)|[GMk]?b(?:it|ps)|rpm|Hz|ms\b)|"
+    r"\b(?:minute|second|hour|day|week)s?\b"
+)
+_LENGTH = (
+    rf"{_N}(?:[mck]?m\b|met(?:re|er)s?|kilomet\w+|millimet\w+|centimet\w+|feet|foot|ft|inch\w*|in\b|\"|"
+    r"miles?|yards?|km\b|nm\b)"
+)
 # What is measured, by the word that asks for it, and the units that measure it.
 _DIMENSIONS: tuple[tuple[str, str, str], ...] = (
     ("loud noise noisy decibel sound", r"\bhow (?:loud|noisy)\b|\bnoise level\b", rf"{_N}(?:dB|decibels?)"),
@@ -81,7 +116,7 @@ _DIMENSIONS: tuple[tuple[str, str, str], ...] = (
     (
         "fast speed",
         r"\bspeed\b|\bhow fast (?:is|are|may|can|does|do)\b",
-        rf"{_N}(?:km/h|kph|mph|m/s|knots?|km per|kilomet\w+ (?:an|per)|miles? (?:an|per)|[GMk]?bit|[GMk]?b(?:ps)?\b|rpm|Hz|ms\b|s\b)|\b(?:minute|second|hour|day|week)s?\b",
+        _SPEED,
     ),
     (
         "old age",
@@ -108,7 +143,9 @@ _BESIDE = 0.5
 
 
 def holds_expected(question: Question, window: Window) -> float:
-    """1 where the sentence holds what is asked for, 0.5 where its neighbours do, 0 where neither does; 1 if nothing special is."""
+    """1 where the sentence holds what is asked for, 0.5 where its neighbours do, 0 where neither does; 1 if
+    nothing special is.
+    """
     measure = _measure(question)
     pattern = measure[1] if measure else _PATTERNS.get(question.expects)
     if pattern is None or pattern.search(window.text):
@@ -117,7 +154,9 @@ def holds_expected(question: Question, window: Window) -> float:
 
 
 def measured_stems(question: Question, window: Window) -> frozenset[str]:
-    """Stems of the words for what is measured ("altitude", "loud"), where the sentence holds a quantity in its unit."""
+    """Stems of the words for what is measured ("altitude", "loud"), where the sentence holds a quantity in
+    its unit.
+    """
     measure = _measure(question)
     return measure[0] if measure and measure[1].search(window.text) else frozenset()
 

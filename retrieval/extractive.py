@@ -16,14 +16,16 @@ from retrieval.writer import Task
 
 MAX_SENTENCES = 4
 # Further sentences must rank nearly as high as the best one.
-_NEAR_BEST = 0.80
+_NEAR_BEST = 0.85
 _PART_SCORE = 0.3
 _DUPLICATE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Characters ``[start:end]`` of passage number ``passage_index`` (0-based): one sentence, row or item of the answer."""
+    """Characters ``[start:end]`` of passage number ``passage_index`` (0-based): one sentence, row or item
+    of the answer.
+    """
 
     passage_index: int
     start: int
@@ -32,20 +34,24 @@ class Selected:
 
 
 def select(question: str, passages: Sequence[Passage], encoder: Encoder) -> list[Selected]:
-    """Choose the sentences of ``passages`` that answer ``question``, in the order to be read; none where it is not answerable.
+    """Choose the sentences of ``passages`` that answer ``question``, in the order to be read; none where it
+    is not answerable.
 
-    A sentence that leans on the one before ("It costs …"), an item of a list and a row of a table bring that with them. At most
-    ``MAX_SENTENCES`` are chosen, and what these bring along.
+    A sentence that leans on the one before ("It costs …"), an item of a list and a row of a table bring
+    that with them. At most ``MAX_SENTENCES`` are chosen, and what these bring along.
     """
     readings = [read_passages(part, passages, encoder) for part in parts(read_question(question))]
-    if not assess_readings(readings).answerable:
-        return []
+    return choose(readings, passages) if assess_readings(readings).answerable else []
+
+
+def choose(readings: Sequence[Reading], passages: Sequence[Passage]) -> list[Selected]:
+    """Choose from readings of a question's parts, as ``select`` does, without asking whether they answer
+    it.
+    """
     chosen: list[Read] = []
+    room = max(1, MAX_SENTENCES // max(1, len(readings)))
     for reading in readings:
         if len(readings) == 1 or score_reading(reading) >= _PART_SCORE:
-            room = (
-                MAX_SENTENCES - len(chosen) if len(readings) == 1 else max(1, MAX_SENTENCES // len(readings))
-            )
             chosen += _choose(reading, chosen, room)
     return _in_order(chosen[:MAX_SENTENCES], passages)
 
@@ -93,6 +99,8 @@ def _choose(reading: Reading, before: Sequence[Read], room: int) -> list[Read]:
         if len(chosen) >= room or read.rank < _NEAR_BEST * best.rank:
             break
         own = stems(read.window.text)
+        if read.window.row and best.window.row and read.coverage < best.coverage:
+            continue  # another row of a table that the question asks one row of
         if own and not any(_overlap(own, other) > _DUPLICATE for other in kept):
             chosen.append(read)
             kept.append(own)
@@ -111,9 +119,7 @@ def _in_order(chosen: Sequence[Read], passages: Sequence[Passage]) -> list[Selec
         window = read.window
         here = picked.setdefault(window.passage, {})
         if window.leans and window.lead is not None:
-            here.setdefault(
-                window.lead.start, Selected(window.passage, window.lead.start, window.lead.end, read.rank)
-            )
+            here.setdefault(window.lead.start, Selected(window.passage, window.lead.start, window.lead.end, read.rank))
         here[window.start] = Selected(window.passage, window.start, window.end, read.rank)
         for span in followers(window, passages[window.passage].text):
             here.setdefault(span.start, Selected(window.passage, span.start, span.end, read.rank))

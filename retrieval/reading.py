@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from retrieval.passage import Passage
 from retrieval.question import Question, Term
 from retrieval.siblings import is_same, is_sibling
 from retrieval.terms import STOP_WORDS, stem, words
+from retrieval.thesaurus import are_related
 from retrieval.vector_cache import VectorCache
 from retrieval.verify.synonyms import canonical
 from retrieval.windows import Window, shortlist, windows
@@ -23,11 +25,17 @@ MAX_WINDOWS = 48
 _MAX_WORDS = 160
 _CLOSE_READ = 8
 _MAX_OMITTED = 8
-# Cosine of two single words in all-MiniLM-L6-v2: below the first they are unrelated, above the second they mean the same.
+# Cosine of two single words in all-MiniLM-L6-v2: below the first they are unrelated, above the second
+# they mean the same.
 _UNRELATED, _SAME = 0.35, 0.80
 # How much a term counts that stands not in the sentence but around it.
 _AROUND = 0.9
 _BESIDE = 0.8
+# Of equals, the passage that the search put first, and the document that is in force.
+_LATER, _SUPERSEDED = 0.005, 0.08
+_OLD = re.compile(
+    r"(?i)\b(?:superseded|obsolete|withdrawn|outdated|archived?|no longer (?:valid|in force)|deprecated)\b"
+)
 _CACHE = VectorCache()
 
 
@@ -35,9 +43,10 @@ _CACHE = VectorCache()
 class Read:
     """One window, read for one question. All values are in 0..1 but ``omission``, a difference of cosines.
 
-    ``similarity``: cosine to the question. ``coverage``: weighted share of the question's terms that it speaks of, and ``covered`` the
-    same by term; ``expected``: it holds the kind of thing that was asked for. ``omission``: how much nearer it comes when the
-    worst term of the question is left out: high where it is about something else of the same kind.
+    ``similarity``: cosine to the question. ``coverage``: weighted share of the question's terms that it
+    speaks of, and ``covered`` the same by term; ``expected``: it holds the kind of thing that was asked
+    for. ``omission``: how much nearer it comes when the worst term of the question is left out: high where
+    it is about something else of the same kind.
     """
 
     window: Window
@@ -64,7 +73,9 @@ class Reading:
 
 
 def read_passages(question: Question, passages: Sequence[Passage], encoder: Encoder) -> Reading:
-    """Read ``passages`` for ``question``: one call of the encoder, of at most ``MAX_WINDOWS`` sentences and some single words."""
+    """Read ``passages`` for ``question``: one call of the encoder, of at most ``MAX_WINDOWS`` sentences and
+    some single words.
+    """
     all_windows = windows(passages)
     found = shortlist(question, all_windows, MAX_WINDOWS)
     if not found or not question.terms:
@@ -84,9 +95,7 @@ def read_passages(question: Question, passages: Sequence[Passage], encoder: Enco
         for i, (window, covered) in enumerate(zip(found, lexical, strict=True))
     ]
     reads.sort(key=lambda read: (-read.rank, read.window.passage, read.window.start))
-    everywhere = tuple(
-        max((read.covered[k] for read in reads), default=0.0) for k in range(len(question.terms))
-    )
+    everywhere = tuple(max((read.covered[k] for read in reads), default=0.0) for k in range(len(question.terms)))
     return Reading(question, tuple(reads), everywhere)
 
 
@@ -128,48 +137,58 @@ def _read(
     expected = holds_expected(question, window)
     losses = [float(gain) * (1.0 - covered[k]) for gain, (k, _) in zip(gains, omitted, strict=True)]
     omission = max(losses, default=0.0)
-    rank = similarity + 0.5 * coverage + 0.15 * expected - 0.5 * max(0.0, omission)
+    lacking = [1.0 - value for term, value in zip(question.terms, covered, strict=True) if term.exact]
+    rank = similarity + 0.5 * coverage + 0.15 * expected - 0.5 * max(0.0, omission) - 0.2 * max(lacking, default=0.0)
+    rank -= _LATER * window.passage + _SUPERSEDED * (_OLD.search(window.place) is not None)
     return Read(window, similarity, coverage, tuple(covered), expected, omission, rank)
 
 
 def _lexical(terms: Sequence[Term], window: Window) -> list[float]:
-    own, around, beside = (
-        {stem(word) for word in words(text)}
-        for text in (window.text, f"{window.lead_text} {window.place}", window.next_text)
-    )
+    places = [(1.0, window.text), (_AROUND, f"{window.lead_text} {window.place}"), (_BESIDE, window.next_text)]
+    read = [(value, text.lower(), {stem(word) for word in words(text)}) for value, text in places]
     return [
         max(
-            _match(term, own),
-            _AROUND * _match(term, around),
-            0.0 if term.exact else _BESIDE * _match(term, beside),
+            value * (_names(term, text) if term.exact else _match(term, roots))
+            for value, text, roots in (read[:2] if term.exact else read)
         )
         for term in terms
     ]
 
 
+def _names(term: Term, text: str) -> float:
+    """1 where ``text`` (lower case) has the name, number or code itself, not as a part of another one."""
+    bare = text.replace(",", "") if term.word.isdigit() else text
+    return float(re.search(rf"(?<![\w])(?<!\d[.\-]){re.escape(term.word)}(?!\w|[.\-]\d)", bare) is not None)
+
+
 _SYNONYM = 0.9
+_RELATED = 0.75
 _SHARED_START = 5
 
 
 def _match(term: Term, roots: set[str]) -> float:
-    """1 for the same stem; for compounds ("on-boarding", "timesheet") and long shared beginnings a little less."""
+    """1 for the same stem; for compounds ("on-boarding", "timesheet") and long shared beginnings a little
+    less.
+    """
     if term.stem in roots:
         return 1.0
     if any(is_same(term.stem, root) or canonical(term.stem) == canonical(root) for root in roots):
         return _SYNONYM
-    if term.exact and any(char.isdigit() for char in term.word):
-        return 0.0
+    if any(are_related(term.stem, root) for root in roots) and not is_sibling(term.stem, roots):
+        return _RELATED
     for root in roots:
         short, long = sorted((term.stem, root), key=len)
         if len(short) >= _SHARED_START and long.startswith(short):
             return 0.9
-        if len(short) >= _SHARED_START - 1 and long.endswith(short) and not term.exact:
+        if len(short) >= _SHARED_START - 1 and long.endswith(short):
             return 0.7
     return 0.0
 
 
 def _vocabulary(question: Question, found: Sequence[Window], lexical: Sequence[Sequence[float]]) -> list[str]:
-    """The single words to be compared by meaning: the question's, and those of the windows that share most with it."""
+    """The single words to be compared by meaning: the question's, and those of the windows that share most
+    with it.
+    """
     asked = [term.word for term in question.terms if not term.exact]
     order = sorted(range(len(found)), key=lambda i: -sum(lexical[i]))
     seen = dict.fromkeys(asked)
@@ -193,9 +212,7 @@ def _omissions(question: Question) -> list[tuple[int, str]]:
     for k, term in enumerate(question.terms):
         if term.weight < 1.0 or len(found) == _MAX_OMITTED:
             continue
-        without = " ".join(
-            word for word in lowered.split() if term.stem not in {stem(w) for w in words(word)}
-        )
+        without = " ".join(word for word in lowered.split() if term.stem not in {stem(w) for w in words(word)})
         if without and without != lowered:
             found.append((k, without))
     return found

@@ -1,4 +1,6 @@
-"""Siblings: words of one kind that are not each other. What a page says of the one, it does not say of the other."""
+"""Siblings: words of one kind that are not each other. What a page says of the one, it does not say of the
+other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from functools import lru_cache
 
 from retrieval.terms import stem
 
-# One kind a line; alternatives are separated by spaces, spellings of one alternative by slashes. Vectors of words put these close
+# One kind a line; alternatives are separated by spaces, spellings of one alternative by slashes. Vectors
+# of words put these close
 # together, for they stand in the same sentences, which is why they are written down here.
 _KINDS = """
 monday tuesday wednesday thursday friday saturday sunday
@@ -53,7 +56,7 @@ deposit refund fine discount bonus rent
 hire/hiring/recruit dismiss/dismissal/termination
 android ios windows linux macos
 height/tall width/wide depth/deep weight/weigh temperature speed
-"""
+"""  # noqa: E501 - a kind is one line
 
 
 @lru_cache(maxsize=1)

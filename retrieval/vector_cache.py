@@ -1,4 +1,6 @@
-"""Vectors of short texts that come again and again: words, and the sentences of documents that are often retrieved."""
+"""Vectors of short texts that come again and again: words, and the sentences of documents that are often
+retrieved.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ CAPACITY = 20_000
 
 
 class VectorCache:
-    """The vectors of the ``capacity`` texts used last, by the encoder's name; safe to use from several threads."""
+    """The vectors of the ``capacity`` texts used last, by the encoder's name; safe to use from several
+    threads.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -27,7 +31,8 @@ class VectorCache:
         return len(self._vectors)
 
     def encode(self, encoder: Encoder, fresh: Sequence[str], kept: Sequence[str]) -> NDArray[np.float32]:
-        """Return vectors of ``fresh`` and then ``kept``; only those of ``kept`` are stored. One call of the encoder.
+        """Return vectors of ``fresh`` and then ``kept``; only those of ``kept`` are stored. One call of the
+        encoder.
 
         Texts are encoded as queries: that cuts what is too long for the model instead of refusing it.
         """

@@ -16,8 +16,9 @@ from retrieval.terms import STOP_WORDS, stem, words
 class Window:
     """Sentence ``text`` = ``[start:end]`` of passage number ``passage``, with its surroundings.
 
-    ``lead`` is the sentence before (for an item of a list: the line that introduces it); ``place`` is title, heading path and table
-    header. ``leans`` says that the sentence cannot be read without its lead.
+    ``lead`` is the sentence before (for an item of a list: the line that introduces it); ``place`` is
+    title, heading path and table header. ``leans`` says that the sentence cannot be read without its lead;
+    ``heading`` and ``row`` (of a table) what it is.
     """
 
     passage: int
@@ -30,28 +31,38 @@ class Window:
     place: str
     leans: bool
     heading: bool
+    row: bool = False
 
     @property
     def reading(self) -> str:
-        """The text that stands for this window in the encoder: its nearest heading, its lead where needed, itself."""
+        """The text that stands for this window in the encoder: its nearest heading, its lead where needed,
+        itself.
+        """
         heading = self.place.rsplit(" / ", 1)[-1]
         before = f"{self.lead_text} " if self.leans else ""
         return f"{heading}: {before}{self.text}" if heading else f"{before}{self.text}"
 
 
 _PRONOUN = re.compile(
-    r"(?:It|Its|They|Their|Them|This|That|These|Those|He|She|His|Her|Such|Otherwise|Then|Also|Instead|However|Therefore|Thus|"
+    r"(?:It|Its|They|Their|Them|This|That|These|Those|He|She|His|Her|Such|Otherwise|Then|Also|Instead|"
+    r"However|Therefore|Thus|"
     r"After that|Before that|In that case|If so|If not|Both|Beyond that|There)\b"
 )
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦▪●○·–—]|\(?(?:\d{1,2}|[A-Za-z])[.)])[ \t]+$")
 _CELLS = " | "
 _MAX_FOLLOWERS = 6
+_MAX_ANSWER = 2
+_TERSE = 3
+_SHORT_HEADING = 9
+_HEADED = re.compile(r"[ \t]*(?:\d+(?:\.\d+)*\.?[ \t]+)?\Z")
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+$")
 _RULE_ROW = re.compile(r"[\s|:+=_-]*\Z")
 
 
 def windows(passages: Sequence[Passage]) -> list[Window]:
-    """Return every sentence of ``passages`` in reading order; headings are marked, rules of tables left out."""
+    """Return every sentence of ``passages`` in reading order; headings are marked, rules of tables left
+    out.
+    """
     return [window for number, passage in enumerate(passages) for window in _of_passage(number, passage)]
 
 
@@ -59,9 +70,7 @@ def _of_passage(number: int, passage: Passage) -> list[Window]:
     text = passage.text
     spans = [span for span in split_sentences(text) if not _RULE_ROW.match(text[span.start : span.end])]
     place = " / ".join(
-        dict.fromkeys(
-            part for part in (passage.document.title, *passage.heading_path, passage.context) if part
-        )
+        dict.fromkeys(part for part in (passage.document.title, *passage.heading_path, passage.context) if part)
     )
     found: list[Window] = []
     lead_in: Span | None = None
@@ -93,17 +102,26 @@ def _of_passage(number: int, passage: Passage) -> list[Window]:
                 text[lead.start : lead.end] if lead else "",
                 text[spans[index + 1].start : spans[index + 1].end] if index + 1 < len(spans) else "",
                 here,
-                lead is not None and (intro is not None or _PRONOUN.match(body) is not None),
+                lead is not None
+                and (intro is not None or _PRONOUN.match(body) is not None or _is_reply(body, text, lead, span)),
                 heading,
+                row,
             ),
         )
     return found
 
 
-def _header(
-    text: str, spans: Sequence[Span], index: int, header: Span | None, passage: Passage
-) -> Span | None:
-    """The header row of the table whose row is number ``index``: its first row, unless the passage goes on with a table."""
+def _is_reply(body: str, text: str, lead: Span, span: Span) -> bool:
+    """Whether the sentence answers a question before it, or is too short to be read alone ("No.")."""
+    if "\n" in text[lead.end : span.start]:
+        return False
+    return text[lead.end - 1] == "?" or (len(body.split()) < _TERSE and body.endswith("."))
+
+
+def _header(text: str, spans: Sequence[Span], index: int, header: Span | None, passage: Passage) -> Span | None:
+    """The header row of the table whose row is number ``index``: its first row, unless the passage goes on
+    with a table.
+    """
     if header is not None:
         return header
     first = spans[index]
@@ -113,29 +131,49 @@ def _header(
 
 
 def _is_heading(text: str, span: Span, line: str, passage: Passage) -> bool:
+    body = text[span.start : span.end]
+    short = len(body.split()) < _SHORT_HEADING
     if _HEADING.match(line):
         return True
-    body = text[span.start : span.end]
-    return body in passage.heading_path or body == passage.document.title
+    if (
+        body in passage.heading_path
+        or f"{line.strip()} {body}" in passage.heading_path
+        or body == passage.document.title
+    ):
+        return short  # a long one is a statement, as on slides
+    if not short or body[-1] in ".!?:;,|" or _CELLS in body or not _HEADED.match(line):
+        return False
+    # A short line of its own, without a stop, a blank line after it: the heading of a section that
+    # was put together with others.
+    return (body[0].isupper() or body[0].isdigit()) and text[span.end : span.end + 2] == "\n\n"
 
 
 def followers(window: Window, text: str) -> list[Span]:
-    """The items that a line ending in a colon introduces, at most six; nothing for other windows. ``text`` is the passage's."""
-    if not window.text.endswith(":"):
-        return []
+    """What a window only announces: the items after a colon (at most six), the answer after a question (two
+    sentences).
+
+    Nothing for other windows. ``text`` is the passage's.
+    """
+    asks, lists = window.text.endswith("?"), window.text.endswith(":")
     found: list[Span] = []
+    if not asks and not lists:
+        return found
     for span in split_sentences(text):
         if span.start < window.end:
             continue
         line = text[text.rfind("\n", 0, span.start) + 1 : span.start]
-        if len(found) == _MAX_FOLLOWERS or (found and not _ITEM.match(line)):
+        if lists and (len(found) == _MAX_FOLLOWERS or (found and not _ITEM.match(line))):
+            break
+        last = found[-1].end if found else window.end
+        if asks and (len(found) == _MAX_ANSWER or "\n" in text[last : span.start] or text[span.end - 1] == "?"):
             break
         found.append(span)
     return found
 
 
 def shortlist(question: Question, found: Sequence[Window], limit: int) -> list[Window]:
-    """Return at most ``limit`` windows, in order: those that share most with ``question``, and of the best passages.
+    """Return at most ``limit`` windows, in order: those that share most with ``question``, and of the best
+    passages.
 
     Keeps the encoder's work bounded however long the passages are.
     """
@@ -148,9 +186,7 @@ def shortlist(question: Question, found: Sequence[Window], limit: int) -> list[W
     def promise(window: Window) -> float:
         own = stems(window.text)
         near = stems(window.place) | stems(window.lead_text)
-        shared = sum(
-            weight * (1.0 if root in own else 0.5 * (root in near)) for root, weight in weights.items()
-        )
+        shared = sum(weight * (1.0 if root in own else 0.5 * (root in near)) for root, weight in weights.items())
         return shared / total + 0.5 / (1 + window.passage)
 
     best = sorted(range(len(usable)), key=lambda i: -promise(usable[i]))[:limit]

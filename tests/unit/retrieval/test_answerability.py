@@ -34,9 +34,7 @@ def test_what_the_passages_say_is_answerable() -> None:
         ("Who founded the office in Montevideo?", ("founded", "office", "montevideo")),
     ],
 )
-def test_near_misses_are_not_answerable_and_name_what_is_missing(
-    question: str, missing: tuple[str, ...]
-) -> None:
+def test_near_misses_are_not_answerable_and_name_what_is_missing(question: str, missing: tuple[str, ...]) -> None:
     result = assess(question, PASSAGES, ENCODER)
     assert not result.answerable
     assert result.score < THRESHOLD
@@ -53,9 +51,7 @@ def test_a_sentence_without_the_kind_of_thing_asked_for_scores_less() -> None:
     with_sum = read_passages(
         read_question("What does a permit cost?"), [passage("A permit costs 14 florins.")], ENCODER
     )
-    without = read_passages(
-        read_question("What does a permit cost?"), [passage("A permit costs you nerves.")], ENCODER
-    )
+    without = read_passages(read_question("What does a permit cost?"), [passage("A permit costs you nerves.")], ENCODER)
     first, second = features(with_sum), features(without)
     assert first is not None
     assert second is not None
@@ -84,8 +80,7 @@ def test_the_work_is_bounded_however_long_the_passages_are() -> None:
             return super().encode(texts, kind=kind)
 
     long = [
-        passage(" ".join(f"Line {n} of {i} says word{n * 31 + i}." for n in range(400)), f"t{i}")
-        for i in range(10)
+        passage(" ".join(f"Line {n} of {i} says word{n * 31 + i}." for n in range(400)), f"t{i}") for i in range(10)
     ]
     assess("What does word77 say of the permit?", long, Counting())
     assert len(counted) == 1

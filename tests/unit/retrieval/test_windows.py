@@ -4,9 +4,7 @@ from retrieval.windows import followers, shortlist, windows
 
 
 def passage(text: str, heading: tuple[str, ...] = (), context: str = "", title: str | None = None) -> Passage:
-    return Passage(
-        "c1", DocumentRef("d1", "d1", 1, title), text, heading, None, 0, len(text), context=context
-    )
+    return Passage("c1", DocumentRef("d1", "d1", 1, title), text, heading, None, 0, len(text), context=context)
 
 
 def test_each_sentence_is_a_window_with_its_characters_and_neighbours() -> None:
@@ -66,3 +64,20 @@ def test_a_shortlist_keeps_what_shares_words_with_the_question_in_reading_order(
     assert len(kept) == 3
     assert "Permits cost 14 florins." in [w.text for w in kept]
     assert [w.start for w in kept] == sorted(w.start for w in kept)
+
+
+def test_a_question_in_the_text_brings_its_answer_and_the_answer_its_question() -> None:
+    text = "Can I mute an alarm? No. There is no mute.\n\nCan I leave? Yes."
+    found = windows([passage(text)])
+    assert [text[s.start : s.end] for s in followers(found[0], text)] == ["No.", "There is no mute."]
+    assert (found[1].lead_text, found[1].leans) == ("Can I mute an alarm?", True)
+
+
+def test_a_short_line_of_its_own_inside_a_passage_is_a_heading_and_a_long_title_is_a_statement() -> None:
+    title = "The last tram of the old type leaves service in March 2028"
+    found = windows([passage(f"{title}\n\n2. What we carry\n\nWe carry freight.", (title,))])
+    assert [(w.text, w.heading) for w in found] == [
+        (title, False),
+        ("What we carry", True),
+        ("We carry freight.", False),
+    ]
