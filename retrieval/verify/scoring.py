@@ -29,7 +29,7 @@ class Weights:
     coverage: float = 5.0
     foreign: float = -4.6
     missing_numbers: float = -4.6
-    missing_names: float = -3.4
+    missing_names: float = -4.0
     moved: float = -4.6
     polarity: float = -4.5
     opposite: float = -3.8
@@ -41,18 +41,23 @@ PLAIN = Weights()
 
 
 def features(findings: Findings) -> dict[str, float]:
-    """Return the findings as the model's inputs, each in 0..1. The first missing number or name counts half."""
+    """Return the findings as the model's inputs, each in 0..1."""
     return {
         "coverage": findings.coverage,
         "foreign": min(1.0, findings.foreign / _FOREIGN),
-        "missing_numbers": 0.5 * (findings.missing_numbers > 0) + 0.5 * findings.missing_numbers,
-        "missing_names": 0.5 * (findings.missing_names > 0) + 0.5 * findings.missing_names,
+        "missing_numbers": _first_counts_most(findings.missing_numbers),
+        "missing_names": _first_counts_most(findings.missing_names),
         "moved": findings.moved,
         "polarity": findings.polarity,
         "opposite": min(1.0, findings.opposite),
         "overclaim": min(1.0, findings.overclaim),
         "condition": findings.condition,
     }
+
+
+def _first_counts_most(share: float) -> float:
+    """One wrong number of many is enough to make a sentence false."""
+    return 0.8 + 0.2 * share if share else 0.0
 
 
 def score(findings: Findings, weights: Weights = PLAIN) -> float:

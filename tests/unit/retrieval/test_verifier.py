@@ -106,6 +106,12 @@ def test_a_bad_sentence_weighs_more_than_its_share() -> None:
     assert response_score(result.sentences[:2]) > 0.9
 
 
+def test_one_wrong_number_of_many_is_enough() -> None:
+    passage = "The four depots hold 11, 22, 33 and 44 pallets."
+    assert verdict("The four depots hold 11, 22, 33 and 44 pallets.", passage) is Verdict.SUPPORTED
+    assert verdict("The four depots hold 11, 22, 35 and 44 pallets.", passage) is Verdict.UNSUPPORTED
+
+
 def test_what_is_too_long_is_never_passed() -> None:
     long_sentence = "The audit took place in 2023 and " * 100
     result = DeterministicVerifier().verify(long_sentence, [DEPOT])
