@@ -11,12 +11,14 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from sqlalchemy.exc import DataError
 
+from api.body import StrictRequest
 from api.dependencies import DEPENDENCIES
 from api.http import RequestFrame
 from api.idempotency import Idempotency
 from api.openapi_page import ApiPage
-from api.problems import on_footnote_error, on_http_exception, on_unexpected
+from api.problems import on_footnote_error, on_http_exception, on_unexpected, on_unstorable
 from api.routes import (
     answers,
     collections,
@@ -53,10 +55,13 @@ def create_app(settings: Settings) -> Litestar:
         # One router, for Litestar 2.25 wraps a handler once more each time that its path is registered.
         route_handlers=[Router("/", route_handlers=[handler for module in _ROUTES for handler in module.HANDLERS])],
         dependencies=DEPENDENCIES,
+        request_class=StrictRequest,
         middleware=[RequestFrame(loopback_only=settings.auth == "off"), Idempotency()],
         exception_handlers={
             FootnoteError: on_footnote_error,
             HTTPException: on_http_exception,
+            RecursionError: on_unstorable,
+            DataError: on_unstorable,
             Exception: on_unexpected,
         },
         lifespan=[lifespan],
@@ -70,6 +75,7 @@ def create_app(settings: Settings) -> Litestar:
             version=version(),
             description="Answers from your documents, with the proving passage under every sentence.",
             path="/schema",
+            use_handler_docstrings=True,
             render_plugins=[ApiPage()],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"key": []}],

@@ -8,8 +8,10 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import DataError
 
 from infra.errors import FieldError, FootnoteError
+from infra.ids import new_id
 
 MEDIA_TYPE = "application/problem+json"
 _CODES = {
@@ -56,8 +58,9 @@ def problem(
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:
-    """The id of this request, as ``X-Request-Id`` carries it."""
-    return str(request.scope.get("state", {}).get("request_id", ""))
+    """The id of this request, as ``X-Request-Id`` carries it; what fails before the routes is given its id here."""
+    state = request.scope.setdefault("state", {})
+    return str(state.setdefault("request_id", new_id("req")))
 
 
 def error_problem(error: FootnoteError, identifier: str) -> dict[str, Any]:
@@ -67,10 +70,8 @@ def error_problem(error: FootnoteError, identifier: str) -> dict[str, Any]:
 
 def on_footnote_error(request: Request[Any, Any, Any], error: FootnoteError) -> Response[dict[str, Any]]:
     """One of our own errors: its code, its sentence."""
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-    return Response(
-        error_problem(error, request_id(request)), status_code=error.status, media_type=MEDIA_TYPE, headers=headers
-    )
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    return _respond(request, error_problem(error, request_id(request)), headers)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
@@ -83,23 +84,40 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         errors = tuple(_field_errors(error.extra))
         first = errors[0] if errors else None
         detail = f"{first.field}: {first.message}" if first and first.field else first.message if first else detail
-        detail = "The request is not valid: " + detail
+        detail = f"The request is not valid: {detail.rstrip('.')}."
     elif status == 400:
         detail = "The request body is not valid JSON for this call."
     code = _CODES.get(status, "internal_error" if status >= 500 else "invalid_request")
-    body = problem(status, code, title, detail, request_id(request), errors)
-    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(error.headers or {}))
+    return _respond(
+        request, problem(status, code, title, detail, request_id(request), errors), dict(error.headers or {})
+    )
+
+
+def on_unstorable(request: Request[Any, Any, Any], error: RecursionError | DataError) -> Response[dict[str, Any]]:
+    """Values that pass the types and still cannot be held: nested too deeply, or refused by the database."""
+    log.warning("request.unstorable", request_id=request_id(request), error=type(error).__name__)
+    reason = (
+        "it is nested too deeply" if isinstance(error, RecursionError) else "it holds a value that cannot be stored"
+    )
+    return _respond(
+        request,
+        problem(400, "invalid_request", "Bad Request", f"The request is not valid: {reason}.", request_id(request)),
+    )
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A defect of ours: the log gets the trace, the caller only the request's id."""
     identifier = request_id(request)
     log.error("request.crashed", request_id=identifier, path=request.url.path, exc_info=error)
-    body = problem(
-        500, "internal_error", "Internal error", "An internal error happened; the server's log has this request's id.",
-        identifier,
-    )  # fmt: skip
-    return Response(body, status_code=500, media_type=MEDIA_TYPE)
+    detail = "An internal error happened; the server's log has this request's id."
+    return _respond(request, problem(500, "internal_error", "Internal error", detail, identifier))
+
+
+def _respond(
+    request: Request[Any, Any, Any], body: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response[dict[str, Any]]:
+    sent = {**(headers or {}), "X-Request-Id": request_id(request)}
+    return Response(body, status_code=body["status"], media_type=MEDIA_TYPE, headers=sent)
 
 
 def _field_errors(extra: Any) -> list[FieldError]:

@@ -20,11 +20,12 @@ def search_body(result: SearchResult, took_ms: float) -> dict[str, Any]:
 
 
 def check_question(text: str, field: str) -> str:
-    """Return ``text`` without white space around it; raises ``InvalidInput`` if nothing is left."""
-    if not text.strip():
+    """Return ``text`` without NUL characters and white space around it; raises ``InvalidInput`` if nothing is left."""
+    text = text.replace("\x00", " ").strip()
+    if not text:
         message = "must not be empty"
         raise InvalidInput(f"{field} {message}.", code=f"empty_{field}", errors=(FieldError(field, message),))
-    return text.strip()
+    return text
 
 
 def describe(passage: Passage) -> dict[str, Any]:

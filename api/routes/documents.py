@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -12,9 +13,9 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
-from litestar.exceptions import ValidationException
 from litestar.params import FromPath, QueryParameter
 
+from api.body import decode
 from api.caller import Caller
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
@@ -39,14 +40,16 @@ from retrieval.access import Access
 
 AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str | None, QueryParameter(max_length=2000)]
+_DOCUMENT_PATH = re.compile(rb"/+v1/+collections/+[^/]+/+documents/(.*)", re.DOTALL)
 
 
 def external_id_of(request: AnyRequest) -> str:
     """The external id: the rest of the path, as sent (the router's own copy has lost doubled slashes)."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    rest = raw.split(b"?", 1)[0].split(b"/documents/", 1)[1]
+    # The first two parts are passed over by their place: a collection may itself be named "documents".
+    found = _DOCUMENT_PATH.match(raw.split(b"?", 1)[0])
     try:
-        return check_external_id(unquote(rest, errors="strict"))
+        return check_external_id(unquote(found.group(1) if found else b"", errors="strict"))
     except UnicodeDecodeError:
         raise InvalidInput("The external_id in the path is not UTF-8.", code="invalid_external_id") from None
 
@@ -75,7 +78,7 @@ async def store(
     limit = services.settings.max_upload_mb * 2**20
     blob: str | None = None
     if content_type == "application/json" and filename is None:
-        body = _decode(await request.body())
+        body = decode(await request.body(), NewDocument)
         attributes = Attributes(
             title=body.title,
             url=body.url,
@@ -233,22 +236,14 @@ def text(
     document_id: FromPath[str],
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
-    version: Annotated[int | None, QueryParameter(ge=1, description="Default: the current version.")] = None,
+    version: Annotated[
+        int | None, QueryParameter(ge=1, le=2**31 - 1, description="Default: the current version.")
+    ] = None,
 ) -> str:
     """The extracted text of a version, in which citations' character ranges count."""
     caller.require("search", "answer", "ingest")
     with services.database.read() as session:
         return document_text(session, document_id, version, caller.access)
-
-
-def _decode(raw: bytes) -> NewDocument:
-    try:
-        return msgspec.json.decode(raw, type=NewDocument)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        raise ValidationException("invalid", extra=[{"message": message, "key": path.rstrip("`")}]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidInput("The request body is not valid JSON.", code="invalid_json") from None
 
 
 def _groups(values: Sequence[str]) -> list[str]:
@@ -265,8 +260,8 @@ def _metadata(raw: Any) -> dict[str, Any]:
     if raw is None:
         return {}
     try:
-        decoded = json.loads(raw) if isinstance(raw, str) else raw
-    except json.JSONDecodeError:
+        decoded = msgspec.json.decode(raw.encode()) if isinstance(raw, str) else raw
+    except (msgspec.DecodeError, UnicodeEncodeError):
         decoded = None
     if not isinstance(decoded, dict):
         message = "must be one JSON object"
