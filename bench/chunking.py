@@ -1,7 +1,7 @@
 """How chunk size changes what dense retrieval finds.
 
-    python bench/chunking.py spans FOLDER [--targets 96,128,160] [--minimum 32] [--out FILE]
-    python bench/chunking.py pages FOLDER [...]
+    python -m bench.chunking spans FOLDER [--targets 96,128,160] [--minimum 32] [--out FILE]
+    python -m bench.chunking pages FOLDER [...]
 
 ``spans``: a folder with ``corpora/*.md`` and ``questions_df.csv``, whose questions give the exact
 characters of their evidence. Measured are the evidence characters found in the first 5 chunks (recall), the

@@ -11,6 +11,10 @@ from ingest.line import Line
 from ingest.table import table_text
 
 _ALIGNED = 6.0  # points
+_PROSE_LINES = 3
+_PROSE_WORDS = 4
+_PROSE_LENGTH = 45
+_MARK = re.compile(r"\W|\(?\w{1,3}[.)]")  # a bullet or "1." in a column of its own
 _BULLET = re.compile(r"[•▪●○◦‣⁃∙·■□➢✓✔*–—-]\s+(?=\S)")
 
 
@@ -21,11 +25,12 @@ def tables_and_prose(lines: list[Line]) -> list[list[Line] | Block]:
     at the same places.
     """
     rows = _rows(lines)
+    prose = _prose_boxes(lines)
     in_table: dict[int, int] = {}
     tables: list[list[list[Line]]] = []
     index = 0
     while index < len(rows):
-        run = _table_run(rows, index)
+        run = _table_run(rows, index, prose)
         if run:
             for row in rows[index : index + run]:
                 in_table.update({id(line): len(tables) for line in row})
@@ -59,9 +64,9 @@ def _rows(lines: list[Line]) -> list[list[Line]]:
     return [sorted(row, key=lambda line: line.left) for row in rows]
 
 
-def _table_run(rows: list[list[Line]], start: int) -> int:
+def _table_run(rows: list[list[Line]], start: int, prose: set[int]) -> int:
     """How many rows from ``start`` on make a table; 0 if none."""
-    if not _is_row(rows[start]):
+    if not _is_row(rows[start], prose):
         return 0
     end = start + 1
     columns = rows[start]
@@ -71,24 +76,59 @@ def _table_run(rows: list[list[Line]], start: int) -> int:
         near = rows[end - 1][0].bottom - row[0].top < 2.5 * height
         if not near:
             break
-        if _is_row(row) and _aligned(columns, row):
+        if _is_row(row, prose) and _aligned(columns, row):
             columns = max(columns, row, key=len)
         elif not (len(row) == 1 and _wrapped(columns, row[0], rows[end - 1])):
             break
         end += 1
-    while end > start and not _is_row(rows[end - 1]):
+    while end > start and not _is_row(rows[end - 1], prose):
         end -= 1
-    table = [row for row in rows[start:end] if _is_row(row)]
+    table = [row for row in rows[start:end] if _is_row(row, prose)]
     if len(table) < 2:
         return 0
+    heads = max(table, key=len)
+    held: list[list[Line]] = [[] for _ in heads]
+    for row in table:
+        for place, line in enumerate(row):
+            number = _column(heads, line)
+            held[min(place, len(heads) - 1) if number is None else number].append(line)
+    if sum(_reads_down(column) for column in held) > 1:
+        return 0
+    if len(heads) == 2 and len(table) == 2:
+        return 0
     cells = [line for row in table for line in row]
-    two_columns_of_prose = max(map(len, table)) == 2 and sum(len(line.text) for line in cells) / len(cells) > 45
-    bulleted = sum(len(row[0].text) <= 2 or bool(_BULLET.match(row[0].text)) for row in table) > len(table) / 2
-    return 0 if two_columns_of_prose or (bulleted and max(map(len, table)) == 2) else end - start
+    if sum(bool(_BULLET.match(line.text)) for line in cells) > 0.3 * len(cells):
+        return 0
+    marks = sum(bool(_MARK.fullmatch(row[0].text)) for row in table) > len(table) / 2
+    return 0 if marks and len(heads) == 2 else end - start
 
 
-def _is_row(row: list[Line]) -> bool:
-    return len(row) > 1 and all(right.left - left.right > 4 for left, right in pairwise(row))
+def _reads_down(column: list[Line]) -> bool:
+    """Whether a column is prose: its lines are full and go on in the next one. Two such columns are no table."""
+    if len(column) < _PROSE_LINES:
+        return sum(len(line.text) for line in column) / max(1, len(column)) > _PROSE_LENGTH
+    wordy = sum(len(line.text.split()) >= _PROSE_WORDS for line in column) / len(column)
+    left, right = min(line.left for line in column), max(line.right for line in column)
+    full = sum(line.right > right - 0.2 * (right - left) for line in column) / len(column)
+    going_on = sum(
+        after.text[0].islower() and before.text[-1] not in ".!?:;" and len(before.text) > 2 * _PROSE_WORDS
+        for before, after in pairwise(column)
+    ) / (len(column) - 1)
+    return wordy > 0.6 and full > 0.5 and going_on > 0.2
+
+
+def _prose_boxes(lines: list[Line]) -> set[int]:
+    """The boxes that hold paragraphs; on a page in columns, their lines stand beside each other but make no rows."""
+    boxes: dict[int, list[Line]] = {}
+    for line in lines:
+        boxes.setdefault(line.box, []).append(line)
+    return {box for box, held in boxes.items() if len(held) > _PROSE_LINES and _reads_down(held)}
+
+
+def _is_row(row: list[Line], prose: set[int]) -> bool:
+    """Whether a row has cells: two or more, with gaps between, and not the lines of two paragraphs."""
+    apart = all(right.left - left.right > 4 for left, right in pairwise(row))
+    return len(row) > 1 and apart and sum(line.box in prose for line in row) < 2
 
 
 def _aligned(columns: list[Line], row: list[Line]) -> bool:

@@ -132,7 +132,13 @@ def _prose(lines: list[Line], style: _Style) -> list[Block]:
             kind = ElementKind.PARAGRAPH
         groups.append([line])
         kinds.append(kind)
-    return [_block(kind, group, style) for kind, group in zip(kinds, groups, strict=True)]
+    return [_block(_checked(kind, group), group, style) for kind, group in zip(kinds, groups, strict=True)]
+
+
+def _checked(kind: ElementKind, lines: list[Line]) -> ElementKind:
+    """A run of bold or large lines as long as a paragraph is one."""
+    long = sum(len(line.text.split()) for line in lines) > _HEADING_WORDS + 4
+    return ElementKind.PARAGRAPH if kind is ElementKind.HEADING and long else kind
 
 
 def _block(kind: ElementKind, lines: list[Line], style: _Style) -> Block:
@@ -191,6 +197,8 @@ def _same_heading(before: Line, line: Line) -> bool:
 def _is_heading(line: Line, before: Line | None, after: Line | None, style: _Style) -> bool:
     text = line.text
     if not _short(text) or not any(map(str.isalpha, text)) or text.endswith((",", ";")) or _BULLET.match(text):
+        return False
+    if text[0].islower() and not (before is not None and line.size > style.body and _same_heading(before, line)):
         return False
     if line.size > style.body * _LARGER:
         return not (text.endswith(".") and len(text.split()) > MAX_TITLE_WORDS)

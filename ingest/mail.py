@@ -26,6 +26,8 @@ def read_mail(data: bytes, read_html: BodyReader, read_text: BodyReader) -> tupl
     keeps tables and lists. Raises ``Unprocessable``: ``malformed`` for bytes without mail headers,
     ``encrypted`` for an encrypted body.
     """
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\x00" in data[:64]:
+        data = decode_text(data).encode("utf-8")  # a message saved as UTF-16 by an editor
     message = email.message_from_bytes(data, policy=email.policy.default)
     if not message.keys():
         raise Unprocessable("The file is called an e-mail, but has no mail headers.", code="malformed")

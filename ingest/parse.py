@@ -40,6 +40,7 @@ from ingest.sheet import read_xls, read_xlsx
 from ingest.styles import HeadingStyles
 from ingest.table import column_count, delimited_rows, html_rows, table_text
 from ingest.text import read_text
+from ingest.title import SECTION
 
 if not hasattr(unstructured_nlp, "_get_nlp"):
     raise ImportError(
@@ -95,7 +96,10 @@ def _derived_title(parsed: ParsedDocument, filename: str) -> str | None:
             break
         if names and (parsed.mime != "application/pdf" or element.page != 1):
             break
-        names.append(" ".join(parsed.text[element.start : element.end].split()))
+        name = " ".join(parsed.text[element.start : element.end].split())
+        if names and SECTION.match(name):
+            break
+        names.append(name)
     if names and len(" ".join(names)) <= _TITLE_LENGTH:
         return " ".join(names)
     return names[0][:_TITLE_LENGTH] if names else PurePosixPath(filename.replace("\\", "/")).stem or None

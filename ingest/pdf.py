@@ -8,11 +8,12 @@ the lines of a paragraph.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 
-from pdfminer.high_level import extract_pages
+from pdfminer.converter import PDFPageAggregator
 from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
 from pdfminer.pdfdocument import (
     PDFDocument,
@@ -21,6 +22,8 @@ from pdfminer.pdfdocument import (
     PDFTextExtractionNotAllowed,
 )
 from pdfminer.pdfexceptions import PDFException
+from pdfminer.pdfinterp import PDFPageInterpreter, PDFResourceManager
+from pdfminer.pdfpage import PDFPage
 from pdfminer.pdfparser import PDFParser
 from pdfminer.psexceptions import PSException
 from pdfminer.utils import decode_text as decode_pdf_text
@@ -77,8 +80,47 @@ def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
     return blocks_of_lines(lines), title
 
 
+class _Interpreter(PDFPageInterpreter):
+    """Reads a page's text though its colours are described wrongly."""
+
+    def init_resources(self, resources: dict[object, object]) -> None:
+        """Leave the colour spaces out if they cannot be read."""
+        try:
+            super().init_resources(resources)
+        except (PDFException, KeyError, TypeError, ValueError):
+            super().init_resources({key: value for key, value in resources.items() if key != "ColorSpace"})
+
+
 def _pages(data: bytes) -> Iterator[LTPage]:
-    return extract_pages(io.BytesIO(data), laparams=LAParams())
+    """The pages' layouts; a page whose letters lie on their side is turned."""
+    manager = PDFResourceManager()
+    device = PDFPageAggregator(manager, laparams=LAParams())
+    interpreter = _Interpreter(manager, device)
+    for page in PDFPage.get_pages(io.BytesIO(data)):
+        interpreter.process_page(page)
+        layout = device.get_result()
+        turn = _turn(layout)
+        if turn:
+            page.rotate = (page.rotate + turn) % 360
+            interpreter.process_page(page)
+            layout = device.get_result()
+        yield layout
+
+
+def _turn(layout: LTPage) -> int:
+    """The degrees, clockwise, that make most of a page's letters stand upright."""
+    directions: Counter[int] = Counter()
+
+    def walk(container: LTContainer) -> None:  # type: ignore[type-arg]
+        for item in container:
+            if isinstance(item, LTChar):
+                a, b, *_ = item.matrix
+                directions[(round(math.degrees(math.atan2(b, a)) / 90) * 90) % 360] += 1
+            elif isinstance(item, LTContainer):
+                walk(item)
+
+    walk(layout)
+    return directions.most_common(1)[0][0] if directions else 0
 
 
 def _document_title(data: bytes) -> str | None:
@@ -107,7 +149,7 @@ def _lines(page: LTPage, number: int) -> Iterator[Line]:
     for box, line in walk(page):
         characters = [char for char in line if isinstance(char, LTChar)]
         text = " ".join(_CID.sub("", tidy(line.get_text())).split())
-        if not text or not characters:
+        if not text or not characters or _is_sideways(characters):
             continue
         sizes = Counter(round(char.size * 2) / 2 for char in characters if char.get_text().strip())
         bold = sum("bold" in char.fontname.lower() or "black" in char.fontname.lower() for char in characters)
@@ -123,6 +165,11 @@ def _lines(page: LTPage, number: int) -> Iterator[Line]:
             bold=bold * 2 > len(characters),
             words=tuple(_words(line)),
         )
+
+
+def _is_sideways(characters: list[LTChar]) -> bool:
+    """Whether a line is a stamp along the page's edge."""
+    return sum(not char.upright for char in characters) * 2 > len(characters)
 
 
 def _words(line: LTTextLine) -> Iterator[tuple[float, str]]:
@@ -150,20 +197,22 @@ def _without_running_text(pages: list[tuple[float, list[Line]]]) -> list[Line]:
     body = max(weights, key=weights.__getitem__, default=0.0)
     edges: Counter[str] = Counter()
     for height, lines in pages:
-        edges.update({_shape(line) for line in lines if _at_edge(line, height) and line.size <= body})
+        edges.update({_shape(line) for line in lines if _at_edge(line, height)})
     often = max(2, round(len(pages) * _REPEATED))
     running = {shape for shape, count in edges.items() if count >= often}
     kept: list[Line] = []
+    said: set[str] = set()
     for height, lines in pages:
-        inner = [
-            line
-            for line in lines
-            if not (
-                _at_edge(line, height)
-                and ((line.size <= body and _shape(line) in running) or _PAGE_NUMBER.fullmatch(line.text))
-            )
-        ]
-        kept += inner
+        for line in lines:
+            shape = _shape(line)
+            if _at_edge(line, height) and _PAGE_NUMBER.fullmatch(line.text):
+                continue
+            if _at_edge(line, height) and shape in running:
+                # In large type it may be the document's title: it stays where it is said first.
+                if line.size <= body or shape in said:
+                    continue
+                said.add(shape)
+            kept.append(line)
     return kept
 
 

@@ -11,6 +11,7 @@ from docx.text.paragraph import Paragraph
 _NUMBER = re.compile(r"^(?:[\dA-Z]{1,3}(?:\.\d+)*[.)]?)\s+")
 _HEADING_NAME = re.compile(r"heading (\d)$", re.IGNORECASE)
 _BOLD_WORDS = 12
+_NO_TITLES = {"word document", "document", "untitled", "powerpoint presentation"}
 
 
 def _key(text: str) -> str:
@@ -20,15 +21,16 @@ def _key(text: str) -> str:
 class HeadingStyles:
     """The headings of a Word document and its title property.
 
-    A paragraph is a heading by its style (``Heading 1``, ``Title``), by its outline level, or, in a
-    document that styles none, by being short and wholly bold.
+    A paragraph is a heading by its style (``Heading 1``, ``Title``), by its outline level, or by being
+    short and wholly bold, which makes it the deepest.
     """
 
     def __init__(self, data: bytes) -> None:
         document = docx.Document(io.BytesIO(data))
-        self.title = document.core_properties.title.strip() or None
+        title = document.core_properties.title.strip()
+        self.title = None if title.lower() in _NO_TITLES else title or None
         levels: dict[str, int] = {}
-        bold: dict[str, int] = {}
+        bold: list[str] = []
         titled = False
         for paragraph in document.paragraphs:
             text = _key(paragraph.text)
@@ -39,10 +41,11 @@ class HeadingStyles:
             if level is not None:
                 levels.setdefault(text, level)
             elif _is_bold(paragraph) and len(text.split()) <= _BOLD_WORDS and text[-1] not in ".,;:!?":
-                bold.setdefault(text, 1)
+                bold.append(text)
         if titled:
             levels = {text: level + 1 for text, level in levels.items()}
-        self._levels = levels or bold
+        deepest = max(levels.values(), default=0)
+        self._levels = {**dict.fromkeys(bold, deepest + 1), **levels}
 
     def level(self, text: str) -> int | None:
         """The level of the heading ``text``, with or without its automatic number; None if it is none."""
