@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrieval.encoder import Encoder
 from retrieval.passage import Passage
 from retrieval.question import parts, read_question
-from retrieval.reading import Reading, read_passages
+from retrieval.reading import Reading, lacking, read_passages
 
 # Logistic weights, fitted by ``bench/answerability.py --fit`` on its development halves.
 _WEIGHTS = {
@@ -25,7 +25,6 @@ _BIAS = -4.67
 THRESHOLD = 0.5
 # A term that no sentence speaks of more than this is missing.
 _MISSING = 0.4
-_NUMBER_ONLY = 0.5
 _AMONG = 10
 
 
@@ -90,14 +89,7 @@ def features(reading: Reading) -> dict[str, float] | None:
         "coverage": best.coverage,
         "weakest": min(own),
         "gap": sum(covered < _MISSING for covered in own) / len(own),
-        "lacking": max(
-            (
-                (1.0 - covered) * (_NUMBER_ONLY if term.word.isdigit() else 1.0)
-                for term, covered in zip(terms, best.covered, strict=True)
-                if term.exact
-            ),
-            default=0.0,
-        ),
+        "lacking": lacking(terms, best.covered),
         "expected": best.expected,
         "margin": nearest[0] - sum(nearest) / len(nearest),
     }

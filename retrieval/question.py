@@ -28,13 +28,15 @@ class Term:
     """A word of the question that an answer has to be about.
 
     ``weight`` is in 0..1: how much of the question is lost with it. ``exact`` terms (names, numbers, codes)
-    stand for one thing only, so nothing similar can replace them.
+    stand for one thing only, so
+    nothing similar can replace them; those with the same ``name`` number are one name ("Ken Hitchcock").
     """
 
     word: str
     stem: str
     weight: float
     exact: bool = False
+    name: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ _CARRIERS = word_set(
     "someone something soon specific specifically staff start stated step steps still take taken takes taking "
     "tell term text thank thanks thing things time times total try type types understand use used uses using "
     "value want wanted way ways week weeks whole within work works would write year years"
+    " aspect aspects characteristic characteristics element elements finding findings impact impacts implications influence "
+    "regarding relation significance mentions purpose concerning context"
 )
 _CARRIER_WEIGHT = 0.3
 _MAX_TOLD = 2
@@ -167,6 +171,7 @@ def _terms(text: str) -> tuple[Term, ...]:
     found: dict[str, Term] = {}
     tokens = list(_WORD.finditer(text))
     numbered = False
+    run, name_end = 0, -1
     for index, token in enumerate(tokens):
         surface = token.group()
         starts = index == 0 or text[tokens[index - 1].end() : token.start()].strip(" \"'(")[:1] in (".", "?", "!", ":")
@@ -177,7 +182,8 @@ def _terms(text: str) -> tuple[Term, ...]:
         if "," in surface:
             surface = surface.replace(",", "")
         if _CODE.match(surface):
-            found.setdefault(surface.lower(), Term(surface.lower(), surface.lower(), 1.0, exact=True))
+            run += 1
+            found.setdefault(surface.lower(), Term(surface.lower(), surface.lower(), 1.0, exact=True, name=run))
             continue
         for word in words(surface):
             if word in STOP_WORDS or (len(word) == 1 and not word.isdigit()):
@@ -187,7 +193,10 @@ def _terms(text: str) -> tuple[Term, ...]:
                 word, numbered = f"{word} {following}", True  # noqa: PLW2901
             weight = 1.0 if exact or word not in _CARRIERS else _CARRIER_WEIGHT
             root = word if exact else stem(word)
-            found.setdefault(root, Term(word, root, weight, exact))
+            if exact:
+                run += text[name_end : token.start()] != " "
+                name_end = token.end()
+            found.setdefault(root, Term(word, root, weight, exact, run if exact else -1))
     return tuple(found.values())
 
 

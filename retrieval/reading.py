@@ -31,6 +31,7 @@ _UNRELATED, _SAME = 0.35, 0.80
 # How much a term counts that stands not in the sentence but around it.
 _AROUND = 0.9
 _BESIDE = 0.8
+_NUMBER_ONLY = 0.5
 # Of equals, the passage that the search put first, and the document that is in force.
 _LATER, _SUPERSEDED = 0.005, 0.08
 _OLD = re.compile(
@@ -137,10 +138,24 @@ def _read(
     expected = holds_expected(question, window)
     losses = [float(gain) * (1.0 - covered[k]) for gain, (k, _) in zip(gains, omitted, strict=True)]
     omission = max(losses, default=0.0)
-    lacking = [1.0 - value for term, value in zip(question.terms, covered, strict=True) if term.exact]
-    rank = similarity + 0.5 * coverage + 0.15 * expected - 0.5 * max(0.0, omission) - 0.2 * max(lacking, default=0.0)
+    rank = (
+        similarity
+        + 0.5 * coverage
+        + 0.15 * expected
+        - 0.5 * max(0.0, omission)
+        - 0.2 * lacking(question.terms, covered)
+    )
     rank -= _LATER * window.passage + _SUPERSEDED * (_OLD.search(window.place) is not None)
     return Read(window, similarity, coverage, tuple(covered), expected, omission, rank)
+
+
+def lacking(terms: Sequence[Term], covered: Sequence[float]) -> float:
+    """How much of the worst name is not there, in 0..1: half of it where one of its two words is; a number alone counts half."""
+    names: dict[int, list[float]] = {}
+    for term, value in zip(terms, covered, strict=True):
+        if term.exact:
+            names.setdefault(term.name, []).append((1.0 - value) * (_NUMBER_ONLY if term.word.isdigit() else 1.0))
+    return max((sum(values) / len(values) for values in names.values()), default=0.0)
 
 
 def _lexical(terms: Sequence[Term], window: Window) -> list[float]:
