@@ -15,6 +15,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
+from api.caller import identify
+from api.services import Services
 from infra.clock import now
 from infra.database import Database
 from infra.errors import Conflict, InvalidInput
@@ -34,10 +36,11 @@ class _Kept:
 
 
 class Idempotency(ASGIMiddleware):
-    """Keeps the successful responses of POSTs with the header for 24 hours, by caller and key.
+    """Keeps the responses of POSTs that create something (201 and 202) for 24 hours, by caller and key.
 
-    The same key with another request is an error, as is a repeat while the first is still being worked on. Streams and failures
-    are not kept. A repeated ``POST /v1/keys`` does not show the secret again.
+    The same key with another request is an error, as is a repeat while the first is still being worked on. Failures are
+    not kept, and neither are answers and search results: they are texts of documents, which may be deleted or hidden
+    since. A repeated ``POST /v1/keys`` does not show the secret again.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -52,7 +55,12 @@ class Idempotency(ASGIMiddleware):
             return
         if len(key) > 255:
             raise InvalidInput("An Idempotency-Key has at most 255 characters.", code="invalid_idempotency_key")
-        database: Database = scope["litestar_app"].state.services.database
+        services: Services = scope["litestar_app"].state.services
+        database, auth = services.database, services.settings.auth
+        # A kept response is for callers that would be let in now.
+        given = [headers.get(name) for name in (b"authorization", b"x-footnote-groups")]
+        authorization, groups = (None if value is None else value.decode("latin-1") for value in given)
+        await asyncio.to_thread(identify, database, auth, authorization, groups)
         body, receive = await _read_body(headers, receive)
         owner = _hash(headers.get(b"authorization", b""), headers.get(b"x-footnote-groups", b""))
         request = _hash(scope["path"].encode(), scope["query_string"], body)
@@ -89,7 +97,7 @@ class _Recorder:
 
     def result(self, *, secret: bool) -> _Kept | None:
         body = b"".join(self._pieces)
-        if not self._complete or not 200 <= self._status < 300 or not self._type.startswith(b"application/json"):
+        if not self._complete or self._status not in (201, 202) or not self._type.startswith(b"application/json"):
             return None
         if len(body) > _MAX_BODY or body[:2] == b"\x1f\x8b":
             return None
