@@ -1,7 +1,7 @@
 """All benchmarks, one after the other: ``python -m bench [--data FOLDER]``.
 
-``--data`` names a folder of public question sets (``northwind``, ``chunking``, ``grounding``, …); without it only those run that need
-none. Each writes its JSON beside its script and prints its table.
+``--data`` names a folder of public question sets (``northwind``, ``chunking``, ``grounding``, …); without it only those
+run that need none. Each writes its JSON beside its script and prints its table.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from retrieval.answerability import assess_readings, score_reading
@@ -72,7 +72,7 @@ class ExtractiveWriter:
         """See ``Writer``: there is none."""
         return None
 
-    async def write(self, task: Task) -> AsyncIterator[str]:
+    async def write(self, task: Task) -> AsyncGenerator[str, None]:
         """See ``Writer``; a piece a sentence."""
         selected = await asyncio.to_thread(select, task.question, task.passages, self._encoder)
         before = ""

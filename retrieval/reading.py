@@ -223,7 +223,7 @@ def _plain(text: str) -> list[str]:
 def _omissions(question: Question) -> list[tuple[int, str]]:
     """The question without one of its terms, for each that matters."""
     lowered = question.text
-    found = []
+    found: list[tuple[int, str]] = []
     for k, term in enumerate(question.terms):
         if term.weight < 1.0 or len(found) == _MAX_OMITTED:
             continue

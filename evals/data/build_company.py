@@ -190,7 +190,7 @@ def cell_value(text: str) -> str | int | float:
 def write_xlsx(source: Source, target: Path) -> None:
     """A workbook: one sheet for each `##`, its remark in the first row, its table below."""
     book = openpyxl.Workbook()
-    book.remove(book.active)
+    del book[book.sheetnames[0]]
     book.properties.title, book.properties.creator = source.title, source.author
     book.properties.created = source.date
     for block in source.blocks:
