@@ -131,7 +131,7 @@ def main() -> None:
     encoder = load_encoder()
     sets = given.sets.split(",")
     items = load_items(given.data, encoder, [name for name in sets if name != "company"])
-    items += with_other_nouns(items, encoder)
+    items += with_other_nouns([item for item in items if item.name != "unseen"], encoder)
     if "company" in sets:
         company = list(company_items(ROOT / "evals" / "data", encoder))
         items += [replace(item, split="test" if n % 2 else "dev") for n, item in enumerate(company)]

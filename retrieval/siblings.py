@@ -50,6 +50,8 @@ bus tram
 daily/day weekly/week monthly/month quarterly/quarter yearly/annual/annually
 birth death wedding/marriage divorce
 internal external
+temporary permanent
+domestic international
 import export
 buyer/buy/purchase seller/sell/sale
 deposit refund fine discount bonus rent
