@@ -39,11 +39,12 @@ def test_the_same_key_for_another_request_is_an_error(http: Client) -> None:
 
 
 def test_an_upload_is_queued_once(http: Client, collection: str) -> None:
-    header = fresh()
-    jobs = {
-        http.ok("POST", f"/v1/collections/{collection}/documents", 202, files={"files": ("a.md", b"# A\n\nSome text.\n")}, headers=header)["job_id"]
-        for _ in range(3)
-    }  # fmt: skip
+    path, files, header = (
+        f"/v1/collections/{collection}/documents",
+        {"files": ("a.md", b"# A\n\nSome text.\n")},
+        fresh(),
+    )
+    jobs = {http.ok("POST", path, 202, files=files, headers=header)["job_id"] for _ in range(3)}
     assert len(jobs) == 1
     assert http.job(jobs.pop())["counts"]["new"] == 1
 
