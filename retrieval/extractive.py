@@ -11,7 +11,7 @@ from retrieval.encoder import Encoder
 from retrieval.passage import Passage
 from retrieval.question import parts, read_question
 from retrieval.reading import Read, Reading, read_passages
-from retrieval.windows import followers, stems
+from retrieval.windows import CELLS, followers, stems
 from retrieval.writer import Task
 
 MAX_SENTENCES = 4
@@ -75,11 +75,20 @@ class ExtractiveWriter:
     async def write(self, task: Task) -> AsyncGenerator[str, None]:
         """See ``Writer``; a piece a sentence."""
         selected = await asyncio.to_thread(select, task.question, task.passages, self._encoder)
-        before = ""
+        last = ""
         for sentence in selected:
             text = " ".join(task.passages[sentence.passage_index].text[sentence.start : sentence.end].split())
-            yield before + with_mark(text, sentence.passage_index + 1)
-            before = " " if text.endswith((".", "!", "?")) else "\n"
+            yield _between(last, text) + with_mark(text, sentence.passage_index + 1)
+            last = text
+
+
+def _between(last: str, text: str) -> str:
+    """White space that keeps two sentences apart for whoever reads the draft: a blank line where no stop does."""
+    if not last:
+        return ""
+    if CELLS in last and CELLS in text:
+        return "\n"
+    return " " if last.endswith((".", "!", "?")) and CELLS not in text else "\n\n"
 
 
 def with_mark(sentence: str, number: int) -> str:

@@ -49,7 +49,8 @@ _PRONOUN = re.compile(
     r"After that|Before that|In that case|If so|If not|Both|Beyond that|There)\b"
 )
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦▪●○·–—]|\(?(?:\d{1,2}|[A-Za-z])[.)])[ \t]+$")
-_CELLS = " | "
+# What stands between the cells of a row.
+CELLS = " | "
 _MAX_FOLLOWERS = 6
 _MAX_ANSWER = 2
 _TERSE = 3
@@ -80,7 +81,7 @@ def _of_passage(number: int, passage: Passage) -> list[Window]:
         line = text[text.rfind("\n", 0, span.start) + 1 : span.start]
         item, heading = _ITEM.match(line) is not None, _is_heading(text, span, line, passage)
         body = text[span.start : span.end]
-        row = _CELLS in body
+        row = CELLS in body
         if heading:
             section, lead_in = body, None
         elif not item and not row:
@@ -125,7 +126,7 @@ def _header(text: str, spans: Sequence[Span], index: int, header: Span | None, p
     if header is not None:
         return header
     first = spans[index]
-    if _CELLS in passage.context or any(char.isdigit() for char in text[first.start : first.end]):
+    if CELLS in passage.context or any(char.isdigit() for char in text[first.start : first.end]):
         return None
     return first
 
@@ -141,7 +142,7 @@ def _is_heading(text: str, span: Span, line: str, passage: Passage) -> bool:
         or body == passage.document.title
     ):
         return short  # a long one is a statement, as on slides
-    if not short or body[-1] in ".!?:;,|" or _CELLS in body or not _HEADED.match(line):
+    if not short or body[-1] in ".!?:;,|" or CELLS in body or not _HEADED.match(line):
         return False
     # A short line of its own, without a stop, a blank line after it: the heading of a section that
     # was put together with others.

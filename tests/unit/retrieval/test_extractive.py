@@ -72,7 +72,7 @@ def test_the_same_sentence_in_two_documents_is_written_once() -> None:
 def test_a_line_that_introduces_a_list_brings_its_items() -> None:
     lab = passage("Visitors of the lab must bring:\n\n- gloves\n- goggles\n\nPhones stay outside.")
     assert write("What must visitors of the lab bring?", lab) == (
-        "Visitors of the lab must bring: [1]\ngloves [1]\ngoggles [1]"
+        "Visitors of the lab must bring: [1]\n\ngloves [1]\n\ngoggles [1]"
     )
 
 
