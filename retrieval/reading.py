@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +161,7 @@ def lacking(terms: Sequence[Term], covered: Sequence[float]) -> float:
 
 def _lexical(terms: Sequence[Term], window: Window) -> list[float]:
     places = [(1.0, window.text), (_AROUND, f"{window.lead_text} {window.place}"), (_BESIDE, window.next_text)]
-    read = [(value, text.lower(), {stem(word) for word in words(text)}) for value, text in places]
+    read = [(value, text.lower(), _roots(text)) for value, text in places]
     return [
         max(
             value * (_names(term, text) if term.exact else _match(term, roots))
@@ -178,26 +179,34 @@ def _names(term: Term, text: str) -> float:
 
 _SYNONYM = 0.9
 _RELATED = 0.75
+_COMPOUND = 0.7
 _SHARED_START = 5
 
 
-def _match(term: Term, roots: set[str]) -> float:
-    """1 for the same stem; for compounds ("on-boarding", "timesheet") and long shared beginnings a little
-    less.
-    """
+def _match(term: Term, roots: frozenset[str]) -> float:
+    """How well the nearest of ``roots`` stands for a term: 1 for its stem itself."""
     if term.stem in roots:
         return 1.0
-    if any(is_same(term.stem, root) or canonical(term.stem) == canonical(root) for root in roots):
+    best = max((_alike(term.stem, root) for root in roots), default=0.0)
+    return 0.0 if best == _RELATED and is_sibling(term.stem, roots) else best
+
+
+@lru_cache(maxsize=1 << 16)
+def _alike(one: str, other: str) -> float:
+    """Likeness of two stems by what is written down: synonyms, long shared beginnings, related words, compounds."""
+    if is_same(one, other) or canonical(one) == canonical(other):
         return _SYNONYM
-    if any(are_related(term.stem, root) for root in roots) and not is_sibling(term.stem, roots):
+    short, long = sorted((one, other), key=len)
+    if len(short) >= _SHARED_START and long.startswith(short):
+        return _SYNONYM
+    if are_related(one, other):
         return _RELATED
-    for root in roots:
-        short, long = sorted((term.stem, root), key=len)
-        if len(short) >= _SHARED_START and long.startswith(short):
-            return 0.9
-        if len(short) >= _SHARED_START - 1 and long.endswith(short):
-            return 0.7
-    return 0.0
+    return _COMPOUND if len(short) >= _SHARED_START - 1 and long.endswith(short) else 0.0
+
+
+@lru_cache(maxsize=1 << 12)
+def _roots(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words(text))
 
 
 def _vocabulary(question: Question, found: Sequence[Window], lexical: Sequence[Sequence[float]]) -> list[str]:
@@ -216,8 +225,9 @@ def _vocabulary(question: Question, found: Sequence[Window], lexical: Sequence[S
     return list(seen)[: _MAX_WORDS + len(asked)]
 
 
-def _plain(text: str) -> list[str]:
-    return [word for word in words(text) if word not in STOP_WORDS and len(word) > 1 and not word.isdigit()]
+@lru_cache(maxsize=1 << 12)
+def _plain(text: str) -> tuple[str, ...]:
+    return tuple(word for word in words(text) if word not in STOP_WORDS and len(word) > 1 and not word.isdigit())
 
 
 def _omissions(question: Question) -> list[tuple[int, str]]:
