@@ -12,7 +12,7 @@ def redact(body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer object without any text that came from documents; verdicts, scores and references stay."""
     result = dict(body)
     result["answer"] = REDACTED
-    result["sentences"] = [{**s, "text": "", "start": 0, "end": 0} for s in body.get("sentences", [])]
+    result["sentences"] = [{**s, "text": "", "start": 0, "end": 0, "reason": None} for s in body.get("sentences", [])]
     result["citations"] = [
         {**c, "quote": "", "heading_path": [], "document": {**c["document"], "title": None, "url": None}}
         for c in body.get("citations", [])
