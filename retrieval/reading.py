@@ -91,7 +91,7 @@ def read_passages(question: Question, passages: Sequence[Passage], encoder: Enco
     sentence_vectors = vectors[first : first + len(found)]
     similarities = sentence_vectors @ vectors[0]
     gains = (sentence_vectors @ vectors[1:first].T) - similarities[:, None]
-    meaning = _Meaning(vocabulary, vectors[first + len(found) :])
+    meaning = _Meaning(question.terms, vocabulary, vectors[first + len(found) :])
     reads = [
         _read(question, window, float(similarities[i]), covered, gains[i], omitted, meaning)
         for i, (window, covered) in enumerate(zip(found, lexical, strict=True))
@@ -102,18 +102,20 @@ def read_passages(question: Question, passages: Sequence[Passage], encoder: Enco
 
 
 class _Meaning:
-    """Which words mean about the same, by the cosine of their vectors."""
+    """Which words mean about the same as a term of the question, by the cosine of their vectors."""
 
-    def __init__(self, vocabulary: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        self._vectors = dict(zip(vocabulary, vectors, strict=True))
+    def __init__(self, terms: Sequence[Term], vocabulary: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        place = {word: index for index, word in enumerate(vocabulary)}
+        self._closeness: dict[str, dict[str, float]] = {}
+        for term in terms:
+            if (index := place.get(term.word)) is not None:
+                scaled = np.clip((vectors @ vectors[index] - _UNRELATED) / (_SAME - _UNRELATED), 0.0, 1.0)
+                self._closeness[term.word] = dict(zip(vocabulary, scaled.tolist(), strict=True))
 
     def closeness(self, word: str, others: Sequence[str]) -> float:
-        own = self._vectors.get(word)
-        near = [self._vectors[other] for other in others if other in self._vectors]
-        if own is None or not near:
-            return 0.0
-        cosine = float(np.max(np.stack(near) @ own))
-        return min(1.0, max(0.0, (cosine - _UNRELATED) / (_SAME - _UNRELATED)))
+        """Closeness in 0..1 of a term's ``word`` to the nearest of ``others``; 0 for words that were not compared."""
+        own = self._closeness.get(word)
+        return max((own.get(other, 0.0) for other in others), default=0.0) if own else 0.0
 
 
 def _read(
