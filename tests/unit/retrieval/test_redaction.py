@@ -11,16 +11,36 @@ BODY = {
     "status": "answered",
     "answer": "Hidden fact [1].",
     "sentences": [
-        {"text": "Hidden fact [1].", "start": 0, "end": 16, "verdict": "supported", "score": 0.9, "citations": [1], "reason": "Hidden word"}
+        {
+            "text": "Hidden fact [1].",
+            "start": 0,
+            "end": 16,
+            "verdict": "supported",
+            "score": 0.9,
+            "citations": [1],
+            "reason": "Hidden word",
+        }
     ],
     "citations": [
         {
-            "n": 1, "chunk_id": "chk_1", "quote": "Hidden fact", "heading_path": ["Hidden"], "page": 1, "char_start": 0, "char_end": 11,
-            "document": {"id": "doc_1", "external_id": "a", "version": 1, "title": "Hidden", "url": "https://hidden/Hidden"},
+            "n": 1,
+            "chunk_id": "chk_1",
+            "quote": "Hidden fact",
+            "heading_path": ["Hidden"],
+            "page": 1,
+            "char_start": 0,
+            "char_end": 11,
+            "document": {
+                "id": "doc_1",
+                "external_id": "a",
+                "version": 1,
+                "title": "Hidden",
+                "url": "https://hidden/Hidden",
+            },
         }
     ],
     "grounding": {"score": 0.9},
-}  # fmt: skip
+}
 
 
 def test_no_text_stays_and_every_verdict_does() -> None:
