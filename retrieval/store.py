@@ -123,6 +123,7 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[I
                     key=chunk.key,
                     context=chunk.context,
                     text=texts[chunk.document_id][chunk.char_start : chunk.char_end],
+                    page=chunk.page,
                     vector=None if data is None else vector_from_bytes(data),
                 )
             )

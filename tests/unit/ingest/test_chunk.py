@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest.block import Block, assemble
 from ingest.chunk import chunk, encoded_text
 from ingest.elements import Chunk, Element, ElementKind, ParsedDocument
+from ingest.plain import parse_plain
 
 FIXED = 2  # a start and an end token
 
@@ -196,7 +197,7 @@ def test_the_end_of_a_sentence_stays_with_it_over_the_page() -> None:
 
 def test_a_line_that_introduces_a_list_goes_with_it() -> None:
     items = [Block(ElementKind.LIST_ITEM, f"- {words(8, 10 * number)}") for number in range(3)]
-    parsed = document(paragraph(words(24)), paragraph("You need:"), *items)
+    parsed = document(paragraph(words(24)), paragraph("You need:"), *items, heading("More"), paragraph(words(30)))
     chunks = chunk(parsed, count_words, 64, target_tokens=32, minimum_tokens=4)
     assert texts(parsed, chunks)[1].startswith("You need:\n\n- w0")
 
@@ -264,3 +265,14 @@ def test_tokens_are_counted_in_few_batches() -> None:
     parsed = document(*[paragraph(f"Sentence {words(20)}.") for _ in range(2000)])
     chunk(parsed, counting, 64)
     assert calls < 20
+
+
+def test_a_short_document_of_one_section_is_one_chunk() -> None:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) + 2 for text in texts]
+
+    paragraph = " ".join(f"word{n}" for n in range(110))
+    text = f"{paragraph}\n\n{paragraph}"
+
+    assert [(c.start, c.end) for c in chunk(parse_plain(text), count, 256)] == [(0, len(text))]
+    assert [c.start for c in chunk(parse_plain(f"{text}\n\n{paragraph}"), count, 256)] == [0, len(text) + 2]
