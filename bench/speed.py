@@ -33,11 +33,54 @@ from retrieval.store import find_collections
 from tests.service import running_service
 
 COLLECTION = "speed"
-_WORDS = (
-    "crossing freight tram ferry winch cable booking claim invoice depot landing master driver roster overtime leave "
-    "pension budget supplier alarm sensor release gateway incident repair inspection signal brake schedule customer "
-    "refund damage report policy training safety permit visitor parking canteen badge laptop account password"
-).split()  # noqa: SIM905 - a list of forty quoted words reads worse
+_WORDS = tuple(
+    [
+        "crossing",
+        "freight",
+        "tram",
+        "ferry",
+        "winch",
+        "cable",
+        "booking",
+        "claim",
+        "invoice",
+        "depot",
+        "landing",
+        "master",
+        "driver",
+        "roster",
+        "overtime",
+        "leave",
+        "pension",
+        "budget",
+        "supplier",
+        "alarm",
+        "sensor",
+        "release",
+        "gateway",
+        "incident",
+        "repair",
+        "inspection",
+        "signal",
+        "brake",
+        "schedule",
+        "customer",
+        "refund",
+        "damage",
+        "report",
+        "policy",
+        "training",
+        "safety",
+        "permit",
+        "visitor",
+        "parking",
+        "canteen",
+        "badge",
+        "laptop",
+        "account",
+        "password",
+    ]
+)
 
 
 def make_documents(count: int, seed: int = 7) -> list[DocumentInput]:
@@ -102,7 +145,9 @@ def bench_search(services: Services, client: httpx.Client, queries: list[str]) -
     for query in queries[:10]:
         client.post("/v1/search", json={"query": query, **body}).raise_for_status()
     for query in queries:
-        times["http"].append(timed(lambda q=query: client.post("/v1/search", json={"query": q, **body}).raise_for_status()))  # type: ignore[misc]
+        times["http"].append(
+            timed(lambda q=query: client.post("/v1/search", json={"query": q, **body}).raise_for_status())
+        )  # type: ignore[misc]
         started = time.perf_counter()
         vector = engine.encoder.encode([query], kind="query")[0]
         times["encode"].append(time.perf_counter() - started)
@@ -120,7 +165,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     options = parser.parse_args()
     rng = random.Random(1)
-    queries = [f"how many days before the {rng.choice(_WORDS)} of the {rng.choice(_WORDS)}" for _ in range(options.queries)]
+    queries = [
+        f"how many days before the {rng.choice(_WORDS)} of the {rng.choice(_WORDS)}" for _ in range(options.queries)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(overrides={"data_dir": f"{folder}/data", "auth": "off"})
         with open_services(settings) as services:

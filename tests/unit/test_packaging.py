@@ -19,7 +19,9 @@ def names(requirements: list[str]) -> set[str]:
 
 
 def test_each_faiss_build_is_in_its_own_extra_and_nowhere_else() -> None:
-    holders = {extra: names(needs) & {"faiss-cpu", "faiss-gpu"} for extra, needs in PROJECT["optional-dependencies"].items()}
+    holders = {
+        extra: names(needs) & {"faiss-cpu", "faiss-gpu"} for extra, needs in PROJECT["optional-dependencies"].items()
+    }
     assert {extra: found for extra, found in holders.items() if found} == {"cpu": {"faiss-cpu"}, "gpu": {"faiss-gpu"}}
     assert not names(PROJECT["dependencies"]) & {"faiss-cpu", "faiss-gpu"}
 
