@@ -1,0 +1,240 @@
+"""The command line: what it prints, its JSON, and its exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import structlog
+from clients import Client, Keyed
+from service import Service
+
+from api.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+LEAVE = "# Leave\n\nEvery engineer accrues 2.25 days of leave for each month of work.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Shell:
+    """Runs ``footnote`` on one data folder: in this process, which has the libraries loaded, or in one of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("FOOTNOTE_")}
+        self.environment = {**outer, "FOOTNOTE_DATA_DIR": str(folder / "data"), "HF_HUB_OFFLINE": "1"}
+
+    def __call__(self, *arguments: str, **environment: str) -> Completed:
+        out, err = io.StringIO(), io.StringIO()
+        code: object = 0
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **environment}, clear=True),
+            mock.patch.object(sys, "argv", ["footnote", *arguments]),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code
+        structlog.reset_defaults()
+        return Completed(int(str(code or 0)), out.getvalue(), err.getvalue())
+
+    def spawn(self, *arguments: str, **environment: str) -> Completed:
+        """Run it as a user does."""
+        command = [sys.executable, "-m", "api.cli", *arguments]
+        environ = {**self.environment, **environment}
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=280, check=False)
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        done = self(*arguments, "--json")
+        assert done.returncode == code, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "leave.md").write_text(LEAVE)
+    (folder / "broken.docx").write_bytes(b"PK\x03\x04 cut short")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ingested(shell: Shell, files: Path) -> dict[str, Any]:
+    """What the first ingest of ``files`` printed: one good, one broken file."""
+    printed: dict[str, Any] = shell.json("ingest", str(files), code=1)
+    return printed
+
+
+def one_line(done: Completed, code: int) -> str:
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("footnote: "), done.stderr
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_ingest_counts_and_fails_for_what_it_could_not_read(ingested: dict[str, Any]) -> None:
+    counts = {"scanned": 2, "new": 1, "modified": 0, "unchanged": 0, "deleted": 0, "failed": 1}
+    assert ingested["counts"] == counts
+    assert [(f["external_id"], f["code"]) for f in ingested["failures"]] == [("broken.docx", "malformed")]
+
+
+def test_ingest_again_and_prune(shell: Shell, files: Path, ingested: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# Other\n\nText.\n")
+    assert shell.json("ingest", str(tmp_path), "--collection", "pruned")["counts"]["new"] == 1
+    (tmp_path / "other.md").rename(tmp_path / "renamed.md")
+    counts = shell.json("ingest", str(tmp_path), "--collection", "pruned", "--prune")["counts"]
+    assert (counts["new"], counts["deleted"]) == (1, 1)
+
+
+def test_documents(shell: Shell, ingested: dict[str, Any]) -> None:
+    listed = {d["external_id"]: d for d in shell.json("documents", "list")}
+    assert {name: d["status"] for name, d in listed.items()} == {"leave.md": "ready", "broken.docx": "failed"}
+    assert shell.json("documents", "show", "leave.md") == listed["leave.md"]
+    assert "2.25 days" in shell("documents", "show", "leave.md", "--text").stdout
+    receipt = shell.json("documents", "delete", "broken.docx")
+    assert (receipt["external_id"], receipt["versions"]) == ("broken.docx", 0)
+    assert "no such document" in one_line(shell("documents", "show", "broken.docx"), 1)
+
+
+def test_search_and_ask(shell: Shell, ingested: dict[str, Any]) -> None:
+    found = shell.json("search", "days of leave", "--top-k", "1")
+    assert [hit["document"]["external_id"] for hit in found["results"]] == ["leave.md"]
+    answer = shell.json("ask", "How many days of leave does an engineer accrue each month?")
+    assert answer["status"] == "answered"
+    assert "2.25" in answer["answer"]
+    told = shell("ask", "What is the boiling point of tungsten?")
+    assert told.returncode == 0, "not to know is no failure"
+    assert "The documents don't say" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("search", " "), "query must not be empty"),
+        (("search", "x", "--filter", "[]"), "--filter must be a JSON object"),
+        (("ingest", "no/such/path"), "does not exist"),
+        (("ingest", ".", "--collection", "Bad Name"), "Bad collection name"),
+        (("search", "x", "--server", "127.0.0.1:1"), "--server must be an address"),
+    ],
+)
+def test_wrong_usage_is_exit_2(shell: Shell, arguments: tuple[str, ...], expected: str) -> None:
+    assert expected in one_line(shell(*arguments), 2)
+
+
+@pytest.mark.parametrize("arguments", [("search",), ("nonsense",), ("search", "x", "--mode", "psychic"), ("ingest",)])
+def test_unknown_commands_and_options_are_exit_2(shell: Shell, arguments: tuple[str, ...]) -> None:
+    assert shell(*arguments).returncode == 2
+
+
+def test_failures_are_exit_1(shell: Shell, ingested: dict[str, Any]) -> None:
+    assert "no collection 'none'" in one_line(shell("search", "x", "--collection", "none"), 1)
+    assert "does not answer" in one_line(shell("search", "x", "--server", "http://127.0.0.1:1"), 1)
+
+
+def test_a_bad_setting_stops_the_start_with_one_line(shell: Shell) -> None:
+    assert "FOOTNOTE_PORT is 'x' (environment)" in one_line(shell.spawn("serve", FOOTNOTE_PORT="x"), 2)
+    refused = one_line(shell("serve", FOOTNOTE_AUTH="off", FOOTNOTE_HOST="0.0.0.0"), 2)
+    assert "allowed: auth off on a loopback address" in refused
+    assert "Did you mean FOOTNOTE_PORT?" in one_line(shell("settings", FOOTNOTE_PROT="1"), 2)
+
+
+def test_settings(shell: Shell) -> None:
+    rows = {row["name"]: row for row in shell.json("settings")}
+    assert rows["FOOTNOTE_DATA_DIR"]["value"] == str(shell.folder / "data")
+    assert rows["FOOTNOTE_DATA_DIR"]["origin"] == "environment"
+    assert rows["FOOTNOTE_PORT"] | {"meaning": ""} == {
+        "name": "FOOTNOTE_PORT",
+        "value": "8000",
+        "origin": "default",
+        "meaning": "",
+    }
+
+
+def test_keys(shell: Shell) -> None:
+    made = shell.json("keys", "create", "ci", "--scope", "ingest", "--group", "eng")
+    assert made["secret"].startswith("fn_")
+    assert (made["scopes"], made["groups"]) == (["ingest"], ["eng"])
+    plain = shell("keys", "create", "ci2")
+    assert plain.stdout.strip().startswith("fn_")
+    assert "cannot be shown again" in plain.stderr
+    listed = shell.json("keys", "list")
+    assert [(key["name"], key["revoked_at"]) for key in listed] == [("ci", None), ("ci2", None)]
+    assert made["secret"] not in json.dumps(listed)
+    assert shell.json("keys", "revoke", made["id"])["revoked_at"] is not None
+    one_line(shell("keys", "revoke", "key_none"), 1)
+    one_line(shell("keys", "create", "x", "--scope", "root"), 2)
+
+
+def test_doctor(shell: Shell, ingested: dict[str, Any]) -> None:
+    rows = {row["check"]: row for row in shell.json("doctor")}
+    assert set(rows) == {"data folder", "database", "encoder", "integrity", "generator"}
+    assert all(row["ok"] for row in rows.values())
+
+
+def test_verify(shell: Shell, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [
+        {"id": 1, "context": LEAVE, "response": "Engineers accrue 2.25 days of leave each month."},
+        {"id": "b", "context": [LEAVE], "response": "Engineers accrue 3.75 days of leave each month.", "extra": True},
+    ]
+    source.write_text("\n".join(json.dumps(line) for line in lines) + "\n\n")
+    assert shell("verify", str(source), str(target)).returncode == 0
+    good, bad = (json.loads(line) for line in target.read_text().splitlines())
+    assert (good["id"], bad["id"]) == (1, "b")
+    assert good["score"] > bad["score"]
+    assert bad["sentences"][0]["verdict"] == "unsupported"
+    before = target.read_text()
+    source.write_text('{"id": 1}\n')
+    assert "in.jsonl, line 1" in one_line(shell("verify", str(source), str(target)), 2)
+    assert target.read_text() == before
+
+
+def test_on_a_server(shell: Shell, service: Service, http: Client, collection: str, files: Path) -> None:
+    options = ("--server", service.url, "--collection", collection)
+    printed = shell.json("ingest", str(files), *options, code=1)
+    assert (printed["counts"]["new"], printed["counts"]["failed"]) == (1, 1)
+    assert http.found(collection, "days of leave") == ["leave.md"]
+    assert shell.json("ingest", str(files / "leave.md"), *options)["counts"]["unchanged"] == 1
+    found = shell.json("search", "days of leave", *options)
+    assert [hit["document"]["external_id"] for hit in found["results"]] == ["leave.md"]
+    asked = shell.json("ask", "How many days of leave does an engineer accrue each month?", *options)
+    assert http.ok("GET", f"/v1/answers/{asked['id']}")["answer"] == asked["answer"]
+    assert {d["external_id"] for d in shell.json("documents", "list", *options)} == {"leave.md", "broken.docx"}
+
+
+def test_on_a_server_with_keys(shell: Shell, keyed: Keyed, tmp_path: Path) -> None:
+    secret = keyed.client("search").headers["Authorization"].removeprefix("Bearer ")
+    (tmp_path / "key").write_text(secret + "\n")
+    assert shell.json("search", "x", "--server", keyed.url, "--key", f"@{tmp_path / 'key'}")["results"] == []
+    assert "Bearer" in one_line(shell("search", "x", "--server", keyed.url), 1)
+    assert "scope" in one_line(shell("ask", "x", "--server", keyed.url, "--key", secret), 1)
+
+
+def test_version(shell: Shell) -> None:
+    assert shell.spawn("--version").stdout.strip()[0].isdigit()
