@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from service import free_port
 
 ROOT = Path(__file__).parents[2]
