@@ -11,7 +11,7 @@ from retrieval.passage import Passage
 from retrieval.question import parts, read_question
 from retrieval.reading import Reading, lacking, read_passages
 
-# Logistic weights, fitted by ``bench/answerability.py --fit`` on its development halves.
+# Logistic weights, fitted by ``bench/answerability.py DATA --sets probes,company --fit`` on the dev halves.
 _WEIGHTS = {
     "similarity": 5.28,
     "coverage": 0.92,
