@@ -48,6 +48,7 @@ def test_it_follows_the_commits_of_another_process(database: Database, database_
     with other.write() as session:
         delete_document(session, get_collection(session, "default"), "a")
     assert found(engine, "cycling") == []
+    assert check_integrity(database, engine.index, "fake").ok, "the view holds what was deleted"
     other.close()
 
 
