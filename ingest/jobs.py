@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
-from infra.tables import Collection, Job, JobItem
+from infra.tables import Collection, Document, Job, JobItem
 from ingest.commit import find_document, note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.spool import Spool
@@ -196,6 +196,25 @@ def item_input(item: JobItem, spool: Spool) -> DocumentInput:
         filename=stored["filename"],
         content_type=stored["content_type"],
         attributes=attributes,
+    )
+
+
+def forget_unawaited(session: Session) -> None:
+    """Drop documents that were never ready and that no job will make so: their caller's request died with its process."""
+    awaited = (
+        select(JobItem.external_id)
+        .join(Job, Job.id == JobItem.job_id)
+        .where(
+            Job.collection_id == Document.collection_id,
+            Job.status.not_in(FINISHED),
+            JobItem.external_id == Document.external_id,
+            JobItem.outcome.is_(None),
+        )
+    )
+    session.execute(
+        delete(Document)
+        .where(Document.version == 0, Document.status == "pending", ~awaited.exists())
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -16,6 +16,7 @@ from ingest.document import Ingested
 from ingest.jobs import (
     claim_job,
     finish_job,
+    forget_unawaited,
     item_input,
     job_blobs,
     open_items,
@@ -135,7 +136,8 @@ class JobRunner:
 
 
 def sweep(ingestion: Ingestion, spool: Spool) -> None:
-    """Drop spooled uploads that no unfinished job needs; call at the start, before requests come."""
-    with ingestion.database.read() as session:
+    """Drop what a process that died left behind and no unfinished job needs; call at the start, before requests come."""
+    with ingestion.database.write() as session:
+        forget_unawaited(session)
         wanted = waiting_blobs(session)
     spool.sweep(wanted)
