@@ -19,7 +19,7 @@ from infra.database import Database
 from infra.errors import NotFound
 from infra.tables import Document, Job, JobItem
 from ingest.collections import create_collection, delete_collection, get_collection
-from ingest.commit import delete_document, find_document
+from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput
 from ingest.jobs import cancel_job, claim_job, describe, get_job, owner_name, submit_job, supersede, waiting_blobs
 from ingest.pipeline import ingest_batch
@@ -373,3 +373,15 @@ def test_sweeping_keeps_what_a_job_needs(database: Database, spool: Spool) -> No
         os.utime(spool.path(name), (0, 0))
     sweep(fake_ingestion(database), spool)
     assert {path.name for path in spool.folder.iterdir()} == {*wanted, young}
+
+
+def test_sweeping_forgets_documents_that_nothing_will_make_ready(database: Database, spool: Spool) -> None:
+    """Their request was to wait for them, and died with its process."""
+    ingestion = fake_ingestion(database)
+    ingest_batch(ingestion, "default", [DocumentInput("ready", text="Some text."), DocumentInput("failed", text="")])
+    submit(database, spool, {"queued": "x y"})
+    with database.write() as session:
+        note_pending(session, get_collection(session, "default"), DocumentInput("left behind", text="x"))
+    sweep(ingestion, spool)
+    with database.read() as session:
+        assert set(session.scalars(select(Document.external_id))) == {"ready", "failed", "queued"}
