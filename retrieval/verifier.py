@@ -20,6 +20,8 @@ MAX_SENTENCE_CHARS = 2_000
 # The score of a sentence, and of an answer, that claims nothing: nothing in it is false, but nothing is proven,
 # so it stands just under the threshold.
 NEUTRAL = 0.45
+# The score of a sentence that stands in the passages to the letter.
+VERBATIM = 0.99
 
 _CANDIDATE_UNITS = 8
 _CANDIDATE_WINDOWS = 6
@@ -85,6 +87,9 @@ class DeterministicVerifier:
         claim = Claim(text, index, topic)
         if is_uncheckable(text) or not (claim.weights or claim.quantities):
             return SentenceVerdict(shown, start, end, Verdict.UNCHECKABLE, NEUTRAL)
+        if (unit := index.verbatim(text)) is not None:
+            quote = Evidence(unit.passage, unit.start, unit.end, VERBATIM)
+            return SentenceVerdict(shown, start, end, Verdict.SUPPORTED, VERBATIM, (quote,))
         proof = self.prove(claim, index)
         by_clause = self._prove_clauses(text, topic, index)
         if by_clause is not None and by_clause.score > proof.score:

@@ -121,6 +121,10 @@ class Window:
     last: int
 
 
+def _plain(text: str) -> str:
+    return " ".join(text.split()).rstrip(" .")
+
+
 class EvidenceIndex:
     """All units of the passages, with an inverted index over their terms."""
 
@@ -137,6 +141,14 @@ class EvidenceIndex:
         for position, unit in enumerate(self.units):
             for term in unit.terms | unit.context_terms:
                 self._postings.setdefault(term, []).append(position)
+
+    @cached_property
+    def _by_text(self) -> dict[str, Unit]:
+        return {_plain(unit.text): unit for unit in reversed(self.units)}
+
+    def verbatim(self, text: str) -> Unit | None:
+        """The unit (whole sentence, item or row) that ``text`` repeats to the letter, white space aside."""
+        return self._by_text.get(_plain(text))
 
     def _add(self, number: int, passage: str) -> None:
         """Cut a passage into units, each with the headings and the table header that stand over it."""
