@@ -31,15 +31,12 @@ _OPPOSITE = [
     ("above", "below"), ("north", "south"), ("approve", "reject"),
 ]  # fmt: skip
 _AUXILIARY = re.compile(r"\b(is|are|was|were|will|can|may|must|should|has|have|does|do)\b(?! not|n't)")
-_DENIED = re.compile(
-    r"\b(?:do|does|is|are|was|were|will|can|may|must|should|has|have)( not|n't)\b|\b(never) "
-)
+_DENIED = re.compile(r"\b(?:do|does|is|are|was|were|will|can|may|must|should|has|have)( not|n't)\b|\b(never) ")
 _NUMBER = re.compile(r"(?<![\w.,/-])\d+(?:[.,]\d+)*(?![\w/-])")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
 _WORDS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _DIGITS = {
-    str(n): w
-    for n, w in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=2)
+    str(n): w for n, w in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=2)
 }
 
 
@@ -79,9 +76,7 @@ def reworded(sentence: str, rng: random.Random) -> str:
         head = match[3][0].upper() + match[3][1:]
         sentence = f"{head} {match[1].lower()} {match[2]}."
     if rng.random() < 0.4 and (
-        match := re.match(
-            r"(.{40,}?)(?:, (?:which|who|including|such as)|; | [–—] ).*\Z", sentence, re.DOTALL
-        )
+        match := re.match(r"(.{40,}?)(?:, (?:which|who|including|such as)|; | [–—] ).*\Z", sentence, re.DOTALL)
     ):
         sentence = match[1].rstrip(",;") + "."
     for digit, word in _DIGITS.items():
@@ -153,14 +148,10 @@ def edited_examples(
         passages = passages_of(text)
         home = rng.randrange(len(passages))
         sentences = [passages[home][s.start : s.end] for s in split_sentences(passages[home])]
-        usable = [
-            s for s in sentences if s.endswith(".") and "|" not in s and 50 < len(s) < 260 and s[0].isupper()
-        ]
+        usable = [s for s in sentences if s.endswith(".") and "|" not in s and 50 < len(s) < 260 and s[0].isupper()]
         if len(usable) < 2:
             continue
-        shown = tuple(
-            rng.sample([passages[home], *rng.sample(passages, min(3, len(passages)))], min(4, len(passages)))
-        )
+        shown = tuple(rng.sample([passages[home], *rng.sample(passages, min(3, len(passages)))], min(4, len(passages))))
         if passages[home] not in shown:
             shown = (passages[home], *shown[1:])
         made += 1

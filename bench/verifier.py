@@ -69,9 +69,7 @@ def begin(folder: Path) -> Iterator[Example]:
                 label = row["begin_label"]
                 group = "begin+generic" if label == "Generic" else "begin"
                 kind = f"{path.stem.rsplit('_', 1)[-1]}"
-                yield Example(
-                    group, kind, (row["knowledge"],), row["response"], label == "Fully attributable"
-                )
+                yield Example(group, kind, (row["knowledge"],), row["response"], label == "Fully attributable")
 
 
 def wice(folder: Path) -> Iterator[Example]:
@@ -128,9 +126,7 @@ def fit(verifier: DeterministicVerifier, examples: list[Example]) -> None:
     sizes = Counter(keys)
     weights = np.array([1.0 / sizes[key] for key in keys])
     labels = [example.supported for example in chosen]
-    model = LogisticRegression(max_iter=2000).fit(
-        rows, labels, sample_weight=weights * len(weights) / weights.sum()
-    )
+    model = LogisticRegression(max_iter=2000).fit(rows, labels, sample_weight=weights * len(weights) / weights.sum())
     print("bias", round(float(model.intercept_[0]), 2))
     for name, value in zip(features(Findings()), model.coef_[0], strict=True):
         print(name, round(float(value), 2))
@@ -146,9 +142,7 @@ def worst_findings(verifier: DeterministicVerifier, example: Example) -> Finding
 
 def main() -> None:
     """Run the measurement named in the module's docstring."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--fit", action="store_true", help="print fitted weights first")
     parser.add_argument("--limit", type=int, default=600, help="how many edited sentences")
@@ -158,9 +152,7 @@ def main() -> None:
     examples = [*begin(arguments.data / "grounding"), *wice(arguments.data / "grounding")]
     examples += [
         Example("edits", kind, passages, response, supported)
-        for kind, passages, response, supported in edited_examples(
-            documents, arguments.limit, random.Random(SEED)
-        )
+        for kind, passages, response, supported in edited_examples(documents, arguments.limit, random.Random(SEED))
     ]
     verifier = DeterministicVerifier()
     if arguments.fit:
@@ -176,11 +168,7 @@ def main() -> None:
         print(f"{name}: {1000 * (time.perf_counter() - begun) / len(examples):.1f} ms a response")
         rows += report(name, examples, scores)
     for row in rows:
-        print(
-            "{set:14} {kind:12} {method:18} n={n:5} auroc={auroc:.3f} balanced={balanced_accuracy:.3f}".format(
-                **row
-            )
-        )
+        print("{set:14} {kind:12} {method:18} n={n:5} auroc={auroc:.3f} balanced={balanced_accuracy:.3f}".format(**row))
     arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 

@@ -46,9 +46,7 @@ _INSIDE = word_set("e.g eg i.e ie approx ca cf vs viz esp incl excl resp dept go
 # Not an end before a number: "No. 5", "p. 3".
 _NUMBERED = word_set("no nos p pp fig figs sec sect art vol ch chap eq para pt ref rev ver nr tab app")
 # Not an end before a name: "Dr. Smith".
-_TITLES = word_set(
-    "dr mr mrs ms mx prof st sen rep gov gen col lt sgt capt hon rev messrs mt ft fr pres supt"
-)
+_TITLES = word_set("dr mr mrs ms mx prof st sen rep gov gen col lt sgt capt hon rev messrs mt ft fr pres supt")
 # An end only before a word that begins sentences: "the U.S. Government", "in the U.S. The".
 _EITHER = word_set(
     "inc ltd co corp bros jr sr u.s u.k u.n e.u d.c ph.d m.d b.a m.a al jan feb mar apr jun jul aug sep "

@@ -124,9 +124,7 @@ class DeterministicVerifier:
             for window in index.windows(position)
         }
         if not ranked:
-            findings = Findings(
-                foreign=sum(claim.weights.values()), missing_numbers=float(bool(claim.quantities))
-            )
+            findings = Findings(foreign=sum(claim.weights.values()), missing_numbers=float(bool(claim.quantities)))
             return Proof(score(findings, self._weights), findings, ())
         best = sorted(ranked, key=lambda window: (-ranked[window], window.first, window.last))
         best = [window for window in best if ranked[window] >= _CLOSE * ranked[best[0]]][:_CANDIDATE_WINDOWS]
@@ -150,9 +148,7 @@ def _topic(text: str, question: str, previous: str) -> str:
     return ""
 
 
-def _evidence(
-    index: EvidenceIndex, windows: Sequence[Window], claim: Claim, value: float
-) -> tuple[Evidence, ...]:
+def _evidence(index: EvidenceIndex, windows: Sequence[Window], claim: Claim, value: float) -> tuple[Evidence, ...]:
     """Return the characters of the windows, without what adds nothing, and joined where they overlap."""
     found: list[Evidence] = []
     for window in windows:
@@ -163,9 +159,7 @@ def _evidence(
         while len(units) > 1 and coverage(claim.lookup, pool_of(units[:-1])) >= full:
             units = units[:-1]
         passage, start, end = units[0].passage, units[0].start, units[-1].end
-        for other in [
-            each for each in found if each.passage == passage and each.start < end and start < each.end
-        ]:
+        for other in [each for each in found if each.passage == passage and each.start < end and start < each.end]:
             found.remove(other)
             start, end = min(start, other.start), max(end, other.end)
         found.append(Evidence(passage, start, end, value))

@@ -217,9 +217,7 @@ def write_pdf(source: Source, target: Path) -> None:
 
     def markup(text: str) -> str:
         pieces = runs(text.replace("&", "&amp;"))
-        return "".join(
-            f"<b>{t}</b>" if bold else f"<i>{t}</i>" if italic else t for t, bold, italic in pieces
-        )
+        return "".join(f"<b>{t}</b>" if bold else f"<i>{t}</i>" if italic else t for t, bold, italic in pieces)
 
     def decorate(canvas: Canvas, document: BaseDocTemplate) -> None:
         canvas.setFont("Helvetica", 8)

@@ -27,9 +27,7 @@ def read_gold(kind: str, path: Path) -> GoldSource:
     Raises ``InvalidInput`` with file and line for the first thing that is wrong.
     """
     if kind not in READERS:
-        raise InvalidInput(
-            f"{kind!r} is not a gold format; allowed: {', '.join(READERS)}.", code="unknown_format"
-        )
+        raise InvalidInput(f"{kind!r} is not a gold format; allowed: {', '.join(READERS)}.", code="unknown_format")
     if not path.exists():
         raise InvalidInput(f"{path} does not exist.", code="no_such_file")
     source = READERS[kind](path)

@@ -74,17 +74,13 @@ def _read_judgements(path: Path) -> tuple[str, dict[str, dict[str, int]]]:
         cells = [cell.strip() for cell in line.split("\t")]
         where = f"qrels/{file.name}, line {number}"
         if len(cells) != _COLUMNS or not cells[0] or not cells[1]:
-            raise InvalidInput(
-                f"{where}: must be query-id, corpus-id and score, separated by tabs.", code="bad_qrels"
-            )
+            raise InvalidInput(f"{where}: must be query-id, corpus-id and score, separated by tabs.", code="bad_qrels")
         try:
             grade = int(cells[2])
         except ValueError:
             if number == 1:
                 continue  # the header
-            raise InvalidInput(
-                f"{where}: the score {cells[2]!r} must be a whole number.", code="bad_qrels"
-            ) from None
+            raise InvalidInput(f"{where}: the score {cells[2]!r} must be a whole number.", code="bad_qrels") from None
         if grade > 0:
             judgements.setdefault(cells[0], {})[cells[1]] = grade
     return split, judgements

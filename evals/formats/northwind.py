@@ -26,9 +26,7 @@ def read(path: Path) -> GoldSource:
         for where, row in read_objects(file):
             question = text_field(row, "question", where) or ""
             truth = text_field(row, "truth", where) or ""
-            cited = [
-                found for found in _CITATION.finditer(truth) if found["page"] or _FILE.search(found["file"])
-            ]
+            cited = [found for found in _CITATION.finditer(truth) if found["page"] or _FILE.search(found["file"])]
             body: dict[str, Any] = {
                 "id": identify(question, taken),
                 "question": question,
@@ -38,8 +36,7 @@ def read(path: Path) -> GoldSource:
                 places = dict.fromkeys((found["file"].strip(), found["page"]) for found in cited)
                 body["answer"] = re.sub(rf"\s*(?:{_CITATION.pattern})", "", truth).strip()
                 body["evidence"] = [
-                    {"external_id": name, "page": int(page)} if page else {"external_id": name}
-                    for name, page in places
+                    {"external_id": name, "page": int(page)} if page else {"external_id": name} for name, page in places
                 ]
             else:
                 uncited += 1

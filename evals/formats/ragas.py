@@ -36,9 +36,7 @@ def read(path: Path) -> GoldSource:
         if isinstance(row.get("synthesizer_name"), str):
             body["kind"] = row["synthesizer_name"]
         if documents and len(documents) == len(quotes):
-            body["evidence"] = [
-                {"external_id": d, "quote": q} for d, q in zip(documents, quotes, strict=True)
-            ]
+            body["evidence"] = [{"external_id": d, "quote": q} for d, q in zip(documents, quotes, strict=True)]
         elif documents:
             body["evidence"] = [{"external_id": d} for d in documents]
         elif quotes:
@@ -55,9 +53,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     content = read_document(path)
     samples = content.get("samples") if isinstance(content, dict) else content
     if not isinstance(samples, list):
-        raise InvalidInput(
-            f"{path.name}: must be a list of samples, or an object with samples.", code="bad_gold_item"
-        )
+        raise InvalidInput(f"{path.name}: must be a list of samples, or an object with samples.", code="bad_gold_item")
     for number, row in enumerate(samples, start=1):
         if not isinstance(row, dict):
             raise InvalidInput(f"{path.name}, sample {number}: must be a JSON object.", code="bad_gold_item")
@@ -75,7 +71,5 @@ def _first(row: dict[str, Any], names: tuple[str, ...], where: str) -> str | Non
 def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
     values = row.get(name) or []
     if not isinstance(values, list) or not all(isinstance(value, str) and value.strip() for value in values):
-        raise InvalidInput(
-            f"{where}: {name} must be a list of texts that are not blank.", code="bad_gold_item"
-        )
+        raise InvalidInput(f"{where}: {name} must be a list of texts that are not blank.", code="bad_gold_item")
     return values

@@ -84,8 +84,6 @@ def _body(question: _Question, document: str, context: str, where: str) -> dict[
     first = question.answers[0]
     end = first.answer_start + len(first.text)
     if first.answer_start < 0 or context[first.answer_start : end] != first.text:
-        raise InvalidInput(
-            f"{where}: answer_start does not point to the answer's text.", code="bad_gold_item"
-        )
+        raise InvalidInput(f"{where}: answer_start does not point to the answer's text.", code="bad_gold_item")
     place = {"external_id": document, "char_start": first.answer_start, "char_end": end, "quote": first.text}
     return body | {"answer": first.text, "facts": [first.text], "evidence": [place]}

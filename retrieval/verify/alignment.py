@@ -43,8 +43,7 @@ def align(claim: Sequence[str], evidence: Sequence[str]) -> Alignment:
         if kind == "equal" or j2 - j1 > _SHORT_CHANGE:
             continue
         denials = [
-            sum(is_negator(word) or word in DENIALS for word in words)
-            for words in (claim[i1:i2], evidence[j1:j2])
+            sum(is_negator(word) or word in DENIALS for word in words) for words in (claim[i1:i2], evidence[j1:j2])
         ]
         flipped = flipped or (denials[0] % 2 != denials[1] % 2 and (inner or i2 > i1))
         replaced = any(word not in STOP_WORDS for word in evidence[j1:j2])

@@ -108,8 +108,7 @@ class Unit:
         clauses = [(piece, frozenset(terms_of(full))) for piece, full in pieces if piece]
         # "The depot opens at 9 and closes at 5": a clause that repeats nothing has the first one's subject.
         return tuple(
-            Clause(piece, terms, frozenset() if terms & clauses[0][1] else clauses[0][1])
-            for piece, terms in clauses
+            Clause(piece, terms, frozenset() if terms & clauses[0][1] else clauses[0][1]) for piece, terms in clauses
         )
 
 
@@ -164,9 +163,7 @@ class EvidenceIndex:
             if lead.startswith("#"):
                 kind = "heading"
                 level = len(lead)
-                headings = {depth: title for depth, title in headings.items() if depth < level} | {
-                    level: text
-                }
+                headings = {depth: title for depth, title in headings.items() if depth < level} | {level: text}
             elif "|" in text or "\t" in text:
                 kind = "row"
                 if header_end < 0 or passage[header_end : span.start].count("\n\n"):
@@ -194,9 +191,7 @@ class EvidenceIndex:
         """Return the units that hold most of the weighted terms, best first."""
         scores: dict[int, float] = {}
         visited = 0
-        for term, weight in sorted(
-            weights.items(), key=lambda item: (self.document_frequency(item[0]), item[0])
-        ):
+        for term, weight in sorted(weights.items(), key=lambda item: (self.document_frequency(item[0]), item[0])):
             if visited > _MAX_POSTINGS:
                 break  # what is left stands nearly everywhere and tells no place from another
             postings = self._postings.get(term, [])[:_MAX_POSTINGS]
@@ -204,9 +199,7 @@ class EvidenceIndex:
             for position in postings:
                 own = term in self.units[position].terms
                 scores[position] = scores.get(position, 0.0) + weight * (1.0 if own else 0.5)
-        return [
-            position for position, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
-        ]
+        return [position for position, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
 
     def windows(self, position: int) -> list[Window]:
         """Return the windows around one unit:
@@ -233,9 +226,7 @@ class EvidenceIndex:
 
         def belongs(index: int) -> bool:
             return (
-                0 <= index < len(self.units)
-                and self.units[index].kind == kind
-                and self.units[index].passage == passage
+                0 <= index < len(self.units) and self.units[index].kind == kind and self.units[index].passage == passage
             )
 
         first = last = position

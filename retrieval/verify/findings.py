@@ -37,9 +37,7 @@ _HALF = 0.5
 _INHERITED = 0.8  # what a word of the shared subject counts in a later clause
 _CLEARLY = 0.15
 _WELL_COVERED = 0.6
-_PERMISSIONS = frozenset(
-    term_of(word) for word in ("allowed", "accepted", "able", "eligible", "available", "possible")
-)
+_PERMISSIONS = frozenset(term_of(word) for word in ("allowed", "accepted", "able", "eligible", "available", "possible"))
 _NUMBER = re.compile(r"\d")
 
 
@@ -197,9 +195,7 @@ def _missing_names(claim: Claim, text: str, exchanged: frozenset[str], reasons: 
     pool, terms = frozenset(words(text)), frozenset(terms_of(text))
     initials = "".join(word[0] for word in text.split() if word[0].isupper()).lower()
     missing = [
-        name
-        for name in names
-        if not exchanged.isdisjoint(name.parts) or not _is_known(name, pool, terms, initials)
+        name for name in names if not exchanged.isdisjoint(name.parts) or not _is_known(name, pool, terms, initials)
     ]
     reasons += [f"the name {name.text} is not there in the evidence" for name in missing]
     return len(missing) / len(names)
@@ -268,11 +264,7 @@ def _polarity(claim: Claim, anchor: Unit, units: Sequence[Unit]) -> float:
     if flipped > _FLIPPED * sum(matched.values()):
         return 1.0
     if theirs & _PERMISSIONS:
-        return (
-            1.0
-            if theirs & _PERMISSIONS & matched.keys() or len(matched) >= _HALF * len(claim.weights)
-            else 0.0
-        )
+        return 1.0 if theirs & _PERMISSIONS & matched.keys() or len(matched) >= _HALF * len(claim.weights) else 0.0
     return 0.0
 
 

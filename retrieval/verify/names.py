@@ -41,12 +41,7 @@ def find_names(sentence: str) -> list[Name]:
         is_code = any(c.isdigit() for c in text) and any(c.isupper() for c in text) and text[0].isalpha()
         inner_capital = any(c.isupper() for c in text[1:])
         capital = text[0].isupper() and not titled and (index > 0 or inner_capital)
-        if (
-            capital
-            and index > 0
-            and re.search(r"[.!?:“\"]\s*\Z", sentence[: token.start()])
-            and not inner_capital
-        ):
+        if capital and index > 0 and re.search(r"[.!?:“\"]\s*\Z", sentence[: token.start()]) and not inner_capital:
             capital = False
         parts = tuple(word for word in words(text) if word not in STOP_WORDS)
         if (is_code or capital) and parts and parts[0] not in _NO_NAMES and len(text) > 1:

@@ -211,9 +211,7 @@ def _number_words(text: str) -> Iterator[Quantity]:
                 if _SCALES[part] >= 1e3:
                     total, current = total + current, 0.0
             else:
-                current += _CARDINALS.get(
-                    part, _TENS.get(part, _ORDINALS.get(part, _MULTIPLES.get(part, 0.0)))
-                )
+                current += _CARDINALS.get(part, _TENS.get(part, _ORDINALS.get(part, _MULTIPLES.get(part, 0.0))))
         yield _quantity(text, total + current, match.start(), match.end(), "")
 
 
