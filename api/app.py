@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from sqlalchemy.exc import DataError
 
 from api.body import StrictRequest
-from api.dependencies import DEPENDENCIES
+from api.dependencies import DEPENDENCIES, authenticate
 from api.http import RequestFrame
 from api.idempotency import Idempotency
 from api.openapi_page import ApiPage
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> Litestar:
         # One router, for Litestar 2.25 wraps a handler once more each time that its path is registered.
         route_handlers=[Router("/", route_handlers=[handler for module in _ROUTES for handler in module.HANDLERS])],
         dependencies=DEPENDENCIES,
+        guards=[authenticate],
         request_class=StrictRequest,
         middleware=[RequestFrame(loopback_only=settings.auth == "off"), Idempotency()],
         exception_handlers={

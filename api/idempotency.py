@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
@@ -68,23 +69,29 @@ class Idempotency(ASGIMiddleware):
         if kept is not None:
             await _send_kept(send, kept)
             return
-        recorder = _Recorder(send)
+
+        async def settle(result: _Kept | None) -> None:
+            await asyncio.to_thread(_settle, database, owner, key, result)
+
+        recorder = _Recorder(send, settle, secret=scope["path"] == "/v1/keys")
         try:
             await next_app(scope, receive, recorder)
         finally:
-            result = recorder.result(secret=scope["path"] == "/v1/keys")
-            await asyncio.to_thread(_settle, database, owner, key, result)
+            if not recorder.complete:
+                await settle(None)
 
 
 class _Recorder:
-    """Passes a response on and keeps a copy."""
+    """Passes a response on and keeps a copy, which is settled before the end is sent: a repeat may follow at once."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, settle: Callable[[_Kept | None], Awaitable[None]], *, secret: bool) -> None:
         self._send = send
+        self._settle = settle
+        self._secret = secret
         self._status = 500
         self._type = b""
         self._pieces: list[bytes] = []
-        self._complete = False
+        self.complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -92,16 +99,18 @@ class _Recorder:
             self._type = dict(message["headers"]).get(b"content-type", b"")
         elif message["type"] == "http.response.body":
             self._pieces.append(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
+            if not message.get("more_body", False) and not self.complete:
+                self.complete = True
+                await self._settle(self._result())
         await self._send(message)
 
-    def result(self, *, secret: bool) -> _Kept | None:
+    def _result(self) -> _Kept | None:
         body = b"".join(self._pieces)
-        if not self._complete or self._status not in (201, 202) or not self._type.startswith(b"application/json"):
+        if self._status not in (201, 202) or not self._type.startswith(b"application/json"):
             return None
         if len(body) > _MAX_BODY or body[:2] == b"\x1f\x8b":
             return None
-        if secret:
+        if self._secret:
             body = msgspec.json.encode({**msgspec.json.decode(body), "secret": None})
         return _Kept(self._status, body, self._type)
 
