@@ -243,3 +243,13 @@ def test_pages_of_keys(keyed: Keyed) -> None:
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert paged == everything
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/search", b"{broken"), ("/v1/search", b"{}"), ("/v1/answer?x=1", b'{"question": 1}')]
+)
+def test_a_stranger_is_told_nothing_but_that(keyed: Keyed, path: str, body: bytes) -> None:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k1"}
+    assert code(httpx.post(keyed.url + path, content=body, headers=headers, trust_env=False)) == (401, "missing_key")
+    del headers["Idempotency-Key"]
+    assert code(httpx.post(keyed.url + path, content=body, headers=headers, trust_env=False)) == (401, "missing_key")
