@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
 
 pytest_plugins = ["model_server", "scripted_server", "service", "databases", "clients"]
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """Logging as it was: a command under test points it at a stream that is closed when the test ends."""
+    yield
+    structlog.reset_defaults()

@@ -150,13 +150,9 @@ def chunk(content: str | None = None, finish: str | None = None, **delta: object
     }
 
 
-def token(
-    text: str, *, special: bool = False, finish: str | None = None, whole: str | None = None
-) -> dict[str, Any]:
+def token(text: str, *, special: bool = False, finish: str | None = None, whole: str | None = None) -> dict[str, Any]:
     """One event of TGI's ``/generate_stream``."""
-    details = (
-        {"finish_reason": finish, "generated_tokens": 3, "input_length": 9, "seed": None} if finish else None
-    )
+    details = {"finish_reason": finish, "generated_tokens": 3, "input_length": 9, "seed": None} if finish else None
     return {
         "index": 1,
         "token": {"id": 5, "text": text, "logprob": -0.1, "special": special},
@@ -188,9 +184,7 @@ def completes(*pieces: str, finish: str = "stop") -> Behaviour:
         exchange.begin()
         for piece in pieces:
             exchange.event({"object": "text_completion", "choices": [{"index": 0, "text": piece}]})
-        exchange.event(
-            {"object": "text_completion", "choices": [{"index": 0, "text": "", "finish_reason": finish}]}
-        )
+        exchange.event({"object": "text_completion", "choices": [{"index": 0, "text": "", "finish_reason": finish}]})
         exchange.end()
 
     return behaviour

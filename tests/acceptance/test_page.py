@@ -32,7 +32,9 @@ QUOTE = "Employees accrue 1.5 days of paid leave for every full month of service
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running_service(tmp_path_factory.mktemp("page")) as running:
         running.put_text("leave.txt", LEAVE, title="Leave 🏝️ <b>policy</b>", url="https://intranet.example/leave")
-        running.put_text("badges.txt", BADGES, title="<img src=x onerror=window.pwned=3>", url="javascript:window.pwned=4")
+        running.put_text(
+            "badges.txt", BADGES, title="<img src=x onerror=window.pwned=3>", url="javascript:window.pwned=4"
+        )
         running.call("POST", "/v1/collections", {"name": "garden", "description": "Plants"})
         running.put_text("roses.txt", "Roses are watered twice a week in July.", collection="garden", title="Roses")
         yield running
@@ -355,13 +357,23 @@ def test_feedback_reaches_the_answers_record(open_reader: OpenReader) -> None:
         page.click("text=Send feedback")
 
     assert sent.value.status == 201
-    assert sent.value.request.post_data_json == {"rating": "down", "comment": "Too short", "correction": "18 days a year"}
+    assert sent.value.request.post_data_json == {
+        "rating": "down",
+        "comment": "Too short",
+        "correction": "18 days a year",
+    }
     page.wait_for_selector("text=Thank you")
     assert page.locator(".thumb:enabled").count() == 0
 
 
 def test_a_key_is_asked_for_kept_for_the_tab_and_sent(open_reader: OpenReader) -> None:
-    problem = {"title": "Unauthenticated", "detail": "Send a key.", "code": "missing_key", "request_id": "req_1", "status": 401}
+    problem = {
+        "title": "Unauthenticated",
+        "detail": "Send a key.",
+        "code": "missing_key",
+        "request_id": "req_1",
+        "status": 401,
+    }
     sent: list[dict[str, str]] = []
 
     def guard(route: Route) -> None:

@@ -21,7 +21,9 @@ WAIT_S = 600
 
 pytestmark = [
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not (ROOT / ".venv/.run").exists(), reason="make has not installed into .venv: `make test` does"),
+    pytest.mark.skipif(
+        not (ROOT / ".venv/.run").exists(), reason="make has not installed into .venv: `make test` does"
+    ),
     pytest.mark.skipif(shutil.which("make") is None or shutil.which("curl") is None, reason="make or curl is missing"),
 ]
 

@@ -7,7 +7,9 @@ import pytest
 from retrieval.verification import Verdict, Verifier
 from retrieval.verifier import DeterministicVerifier
 
-LEAVE = "# Leave\n\nEvery engineer accrues 2.25 days of leave for each month of work. Unused leave lapses on 31 March.\n"
+LEAVE = (
+    "# Leave\n\nEvery engineer accrues 2.25 days of leave for each month of work. Unused leave lapses on 31 March.\n"
+)
 MAKERS: list[Callable[[], Verifier]] = [DeterministicVerifier]
 
 

@@ -31,7 +31,9 @@ DOCUMENT = {
                 "required": ["question"],
                 "properties": {
                     "question": {"type": "string", "minLength": 1, "maxLength": 10000},
-                    "turns": {"oneOf": [{"type": "array", "items": {"$ref": "#/components/schemas/Turn"}}, {"type": "null"}]},
+                    "turns": {
+                        "oneOf": [{"type": "array", "items": {"$ref": "#/components/schemas/Turn"}}, {"type": "null"}]
+                    },
                     "mode": {"type": "string", "enum": ["hybrid", "dense"], "default": "hybrid"},
                     "stream": {"type": "boolean", "default": False},
                 },

@@ -28,9 +28,7 @@ from retrieval.passage import DocumentRef, Passage
 from retrieval.verification import Verdict
 
 
-def passage(
-    external_id: str, start: int = 0, end: int = 10, page: int | None = None, score: float = 1.0
-) -> Passage:
+def passage(external_id: str, start: int = 0, end: int = 10, page: int | None = None, score: float = 1.0) -> Passage:
     return Passage(
         chunk_id=f"{external_id}:{start}",
         document=DocumentRef(id=f"doc_{external_id}", external_id=external_id, version=1),
@@ -60,9 +58,7 @@ def answer(
         answer=text,
         sentences=(AnswerSentence(text, 0, len(text), Verdict.SUPPORTED, score, (1,)),) if text else (),
         citations=tuple(
-            Citation(
-                n, "c", CitedDocument("doc", name, 1, None, None), (), None, start, end, "q" * (end - start)
-            )
+            Citation(n, "c", CitedDocument("doc", name, 1, None, None), (), None, start, end, "q" * (end - start))
             for n, (name, start, end) in enumerate(citations, start=1)
         ),
         grounding=Grounding(score, supported + unsupported, supported, unsupported, 0),
@@ -84,9 +80,7 @@ class FakeSubject:
     asked: list[tuple[str, Access]] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
 
-    def search(
-        self, query: str, *, collection: str, mode: str, top_k: int, access: Access
-    ) -> Sequence[Passage]:
+    def search(self, query: str, *, collection: str, mode: str, top_k: int, access: Access) -> Sequence[Passage]:
         self.depths.append(top_k)
         return self.searches.get(query, [])[:top_k]
 

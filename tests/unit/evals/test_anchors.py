@@ -3,10 +3,7 @@ from hashlib import sha256
 from evals.anchors import Anchor, Place, Unresolved, find_quote, hits, resolve
 from evals.gold import Evidence
 
-TEXT = (
-    "Leave\n\nEmployees accrue 1.5 days\n  a month. Don’t carry over – ever. "
-    "Employees accrue 1.5 days a month."
-)
+TEXT = "Leave\n\nEmployees accrue 1.5 days\n  a month. Don’t carry over – ever. Employees accrue 1.5 days a month."
 
 
 def test_quotes_are_found_across_line_breaks_and_typography_with_exact_ranges() -> None:
@@ -30,9 +27,7 @@ def test_a_range_with_its_quote_is_believed_and_a_moved_one_looked_up() -> None:
 
 def test_of_two_places_of_a_quote_the_range_tells_which() -> None:
     second = TEXT.rindex("Employees")
-    found = resolve(
-        Evidence(external_id="d", char_start=second, char_end=second + 9, quote="Employees"), TEXT
-    )
+    found = resolve(Evidence(external_id="d", char_start=second, char_end=second + 9, quote="Employees"), TEXT)
     assert found == Anchor("d", ((second, second + 9),))
 
 

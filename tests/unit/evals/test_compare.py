@@ -47,12 +47,8 @@ def test_an_item_whose_gold_was_edited_is_not_compared() -> None:
 
 
 def test_flips_name_the_items_that_changed_sides_worst_first() -> None:
-    before = run(
-        "a", item("1", "answered", loss=1.0), item("2", "answered", answerable=False), item("3", "abstained")
-    )
-    after = run(
-        "b", item("1", "answered", loss=0.0), item("2", "abstained", answerable=False), item("3", "abstained")
-    )
+    before = run("a", item("1", "answered", loss=1.0), item("2", "answered", answerable=False), item("3", "abstained"))
+    after = run("b", item("1", "answered", loss=0.0), item("2", "abstained", answerable=False), item("3", "abstained"))
     flips = compare(before, after).flips
     assert [(flip.id, flip.now) for flip in flips] == [("1", "right"), ("2", "right")]
     back = compare(after, before).flips

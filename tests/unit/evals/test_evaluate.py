@@ -11,9 +11,9 @@ from infra import tables
 from infra.database import Database
 from infra.errors import InvalidInput, NotFound
 
-ITEMS = [
-    GoldItem(id=f"a{n}", question=f"A{n}?", answerable=True, facts=("yes",), kind="easy") for n in range(3)
-] + [GoldItem(id="u1", question="U1?", answerable=False, kind="absent")]
+ITEMS = [GoldItem(id=f"a{n}", question=f"A{n}?", answerable=True, facts=("yes",), kind="easy") for n in range(3)] + [
+    GoldItem(id="u1", question="U1?", answerable=False, kind="absent")
+]
 JUDGED = [GoldItem(id="q", question="Q?", answerable=True, evidence=(Evidence(external_id="d"),))]
 
 
@@ -123,9 +123,7 @@ async def test_the_first_nightly_run_has_no_baseline_yet(stored: Database, subje
 async def test_nothing_measured_is_invalid(stored: Database, subject: Any) -> None:
     result = await run(stored, subject, answers=False)
     assert result.verdict == "INVALID"
-    assert result.problems == (
-        "nothing could be measured: no item has evidence, facts or an answer to judge",
-    )
+    assert result.problems == ("nothing could be measured: no item has evidence, facts or an answer to judge",)
 
 
 @pytest.mark.anyio
@@ -138,9 +136,7 @@ async def test_a_limit_is_noted(stored: Database, subject: Any) -> None:
 @pytest.mark.anyio
 async def test_progress_reaches_the_end(stored: Database, subject: Any) -> None:
     seen: list[tuple[int, int]] = []
-    await evaluate(
-        stored, subject, Request("company", concurrency=2), lambda done, total: seen.append((done, total))
-    )
+    await evaluate(stored, subject, Request("company", concurrency=2), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 

@@ -16,9 +16,7 @@ def change(value: float, low: float, high: float) -> Difference:
     return Difference(before=0.5, after=0.5 + value, value=value, ci=(low, high), n=50, mde=0.1)
 
 
-def outcome(
-    rule: Rule, found: MetricValue, difference: Difference | None = None, by: str = "interval"
-) -> str:
+def outcome(rule: Rule, found: MetricValue, difference: Difference | None = None, by: str = "interval") -> str:
     changes = None if difference is None else {rule.metric: difference}
     (result,) = check(Gate((rule,), by), {rule.metric: found}, changes)  # type: ignore[arg-type]
     return result.outcome
@@ -95,9 +93,7 @@ def test_the_worst_outcome_is_the_verdict() -> None:
 def test_a_gate_file(tmp_path: Path) -> None:
     file = tmp_path / "gate.toml"
     file.write_text('decide_by = "value"\n"recall@10" = { min = 0.9, max_drop = 0.03 }\naurc = { max = 1 }\n')
-    assert read_gate(file) == Gate(
-        (Rule("recall@10", min=0.9, max_drop=0.03), Rule("aurc", max=1.0)), "value"
-    )
+    assert read_gate(file) == Gate((Rule("recall@10", min=0.9, max_drop=0.03), Rule("aurc", max=1.0)), "value")
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,7 @@ class Page(HTMLParser):
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing() -> None:
     page = Page(render(RESULT))
     assert not [tag for tag, _ in page.tags if tag in {"script", "link", "img", "iframe"}]
-    assert not [
-        name for _, attrs in page.tags for name in attrs if name in {"src", "href"} or name.startswith("on")
-    ]
+    assert not [name for _, attrs in page.tags for name in attrs if name in {"src", "href"} or name.startswith("on")]
 
 
 def test_wrong_items_come_first_with_answer_verdict_and_gold() -> None:

@@ -93,14 +93,10 @@ async def test_items_are_asked_as_their_groups(ready: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_documents_are_fetched_until_ten_distinct_ones_are_ranked(
-    subject: Any, make_passage: Any
-) -> None:
+async def test_documents_are_fetched_until_ten_distinct_ones_are_ranked(subject: Any, make_passage: Any) -> None:
     # Fifty passages of one document come first: the relevant one is eleventh at best without going deeper.
     subject.texts = {"good": "x"}
-    subject.searches["?"] = [make_passage("long", 10 * n, 10 * n + 10) for n in range(50)] + [
-        make_passage("good")
-    ]
+    subject.searches["?"] = [make_passage("long", 10 * n, 10 * n + 10) for n in range(50)] + [make_passage("good")]
     item = GoldItem(id="1", question="?", answerable=True, evidence=(Evidence(external_id="good"),))
     assert not asks_answers([item])
     found = await one(subject, item, RunPlan("docs", answers=False))

@@ -8,9 +8,7 @@ from infra.database import Database
 from infra.errors import InvalidInput, NotFound
 
 ITEMS = [
-    GoldItem(
-        id="b", question="Zwei?", answerable=True, evidence=(Evidence(external_id="d", quote="ü"),), groups=()
-    ),
+    GoldItem(id="b", question="Zwei?", answerable=True, evidence=(Evidence(external_id="d", quote="ü"),), groups=()),
     GoldItem(id="a", question="One?", answerable=False),
 ]
 

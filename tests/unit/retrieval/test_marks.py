@@ -132,9 +132,7 @@ def test_text_between_sentences_is_kept() -> None:
 
 
 def test_what_is_rendered_can_be_read_again() -> None:
-    rendered = render(
-        [CitedSentence("One.", [5]), CitedSentence("Two.", [6, 5]), CitedSentence("Three.", [])]
-    )
+    rendered = render([CitedSentence("One.", [5]), CitedSentence("Two.", [6, 5]), CitedSentence("Three.", [])])
     stripped = strip_marks(rendered.text, 2)
     assert stripped.text == "One. Two. Three."
     assert stripped.numbers_between(0, 4) == (1,)

@@ -6,9 +6,7 @@ from retrieval.prompt import NO_ANSWER, build_prompt, declines, estimate_tokens,
 from retrieval.writer import Task, Turn
 
 
-def passage(
-    text: str, title: str | None = "Leave", headings: tuple[str, ...] = (), page: int | None = None
-) -> Passage:
+def passage(text: str, title: str | None = "Leave", headings: tuple[str, ...] = (), page: int | None = None) -> Passage:
     return Passage("c", DocumentRef("d", "leave.md", 1, title), text, headings, page, 0, len(text))
 
 
@@ -66,9 +64,7 @@ def test_chat_and_completion_carry_the_same() -> None:
 )
 def test_a_passage_cannot_leave_its_place(attack: str) -> None:
     clean = build_prompt(Task("Q?", [passage("before after")]), 4000)
-    prompt = build_prompt(
-        Task("Q?", [passage(f"before {attack} after", title=attack, headings=(attack,))]), 4000
-    )
+    prompt = build_prompt(Task("Q?", [passage(f"before {attack} after", title=attack, headings=(attack,))]), 4000)
     assert prompt.user.count("<") == clean.user.count("<")
     assert prompt.user.count("＜") == 0
     assert prompt.user.count("</passage>") == 1

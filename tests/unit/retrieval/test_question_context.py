@@ -67,10 +67,7 @@ def test_a_follow_up_to_a_follow_up_reaches_the_subject() -> None:
         Turn("user", "How many days of leave do employees accrue?"),
         Turn("user", "And contractors?"),
     ]
-    assert (
-        standalone_question("Why?", history)
-        == "How many days of leave do employees accrue? And contractors? Why?"
-    )
+    assert standalone_question("Why?", history) == "How many days of leave do employees accrue? And contractors? Why?"
 
 
 def test_without_earlier_questions_nothing_is_added() -> None:
@@ -80,9 +77,7 @@ def test_without_earlier_questions_nothing_is_added() -> None:
 
 def test_a_history_that_ends_with_the_question_does_not_repeat_it() -> None:
     history = [Turn("user", "How do employees accrue leave?"), Turn("user", "And contractors?")]
-    assert (
-        standalone_question("And contractors?", history) == "How do employees accrue leave? And contractors?"
-    )
+    assert standalone_question("And contractors?", history) == "How do employees accrue leave? And contractors?"
 
 
 def test_of_a_long_message_the_end_is_taken() -> None:

@@ -97,9 +97,7 @@ def test_a_dropped_condition_scores_lower() -> None:
 
 
 def test_a_bad_sentence_weighs_more_than_its_share() -> None:
-    answer = (
-        "The audit took place in 2023. The north depot opens at 7:00. The canteen serves soup on Fridays."
-    )
+    answer = "The audit took place in 2023. The north depot opens at 7:00. The canteen serves soup on Fridays."
     result = DeterministicVerifier().verify(answer, [DEPOT])
     scores = [sentence.score for sentence in result.sentences]
     assert result.score == pytest.approx(0.5 * min(scores) + 0.5 * sum(scores) / 3)

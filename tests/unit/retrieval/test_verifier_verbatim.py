@@ -20,7 +20,9 @@ def test_a_verbatim_sentence_is_proven_whatever_the_question_says(sentence: str)
     assert PASSAGE[evidence.start : evidence.end].rstrip(".") == " ".join(sentence.split()).rstrip(".")
 
 
-@pytest.mark.parametrize("sentence", ["There is a mute.", "An amber alarm never rings on.", "06:53 | The ferry stopped"])
+@pytest.mark.parametrize(
+    "sentence", ["There is a mute.", "An amber alarm never rings on.", "06:53 | The ferry stopped"]
+)
 def test_a_sentence_that_differs_in_one_word_is_not(sentence: str) -> None:
     result = DeterministicVerifier().verify(sentence, [PASSAGE], "Can I mute an alarm?")
     assert result.sentences[0].verdict is Verdict.UNSUPPORTED

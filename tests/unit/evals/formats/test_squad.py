@@ -26,9 +26,7 @@ def test_paragraphs_become_documents_and_answers_evidence(tmp_path: Path) -> Non
         DocumentInput("Old_Winch/2", "Old Winch", "More."),
     ]
     answerable, impossible = source.items
-    assert answerable.evidence == (
-        Evidence(external_id="Old_Winch/1", char_start=4, char_end=9, quote="winch"),
-    )
+    assert answerable.evidence == (Evidence(external_id="Old_Winch/1", char_start=4, char_end=9, quote="winch"),)
     assert (answerable.answer, answerable.facts) == ("winch", ("winch",))
     assert (impossible.answerable, impossible.evidence) == (False, ())
 
@@ -41,7 +39,5 @@ def test_a_start_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_another_json_is_refused_with_the_field(tmp_path: Path) -> None:
     (tmp_path / "squad.json").write_text('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}')
-    with pytest.raises(
-        InvalidInput, match=r"Expected str, got int - at \$.data\[0\].paragraphs\[0\].context"
-    ):
+    with pytest.raises(InvalidInput, match=r"Expected str, got int - at \$.data\[0\].paragraphs\[0\].context"):
         read_gold("squad", tmp_path / "squad.json")

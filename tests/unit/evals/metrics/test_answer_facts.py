@@ -37,6 +37,6 @@ def test_not_contained(fact: str, answer: str) -> None:
 
 
 def test_share_of_the_facts() -> None:
-    assert answer_facts(
-        ["SILENT", "governor", "red"], "The board shows SILENT; the governor holds."
-    ) == pytest.approx(2 / 3)
+    assert answer_facts(["SILENT", "governor", "red"], "The board shows SILENT; the governor holds.") == pytest.approx(
+        2 / 3
+    )
