@@ -17,6 +17,8 @@ from infra.errors import InvalidInput
 from infra.settings import Settings, load_settings
 
 out = Console(highlight=False, soft_wrap=True)
+# Rows stay on one line where nobody looks at a screen: in a pipe or a file.
+_WIDE = 400
 err = Console(stderr=True, highlight=False)
 
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON.")
@@ -45,9 +47,10 @@ def print_json(value: Any) -> None:
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """Print a table that is readable on a terminal and in a pipe."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    width = None if out.is_terminal else _WIDE
     for row in rows:
         table.add_row(*row)
-    out.print(table)
+    out.print(table, width=width)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

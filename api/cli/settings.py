@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
+from api.cli.context import JSON_OPTION, local_settings, out, print_json
 
 
 def settings(as_json: bool = JSON_OPTION) -> None:
@@ -11,10 +11,7 @@ def settings(as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table(
-        ["setting", "value", "origin", "meaning"],
-        [
-            [str(r["name"]), "" if r["value"] is None else str(r["value"]), str(r["origin"]), str(r["meaning"])]
-            for r in rows
-        ],
-    )
+    for row in rows:
+        value = "(unset)" if row["value"] is None else row["value"]
+        out.print(f"{row['name']} = {value}  [{row['origin']}]", markup=False, style="bold")
+        out.print(f"    {row['meaning']}", markup=False)

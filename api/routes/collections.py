@@ -75,7 +75,9 @@ def remove(name: FromPath[str], services: NamedDependency[Services], caller: Nam
     """Delete a collection with all of its documents; ``default`` is emptied and stays."""
     caller.require("admin" if caller.access.groups is not None else "ingest")
     with services.database.write() as session:
+        gone = get_collection(session, name).id
         delete_collection(session, name)
+    services.engine.index.forget({gone})
 
 
 HANDLERS = [create, list_all, show, change, remove]
