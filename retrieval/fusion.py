@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 DEFAULT_WEIGHTS = (0.5, 0.5)
-REPEAT_FACTOR = 0.8
+REPEAT_FACTOR = 0.85
 
 
 @dataclass(frozen=True, slots=True)
