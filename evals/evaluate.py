@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from evals.gate import Gate, check, check_baseline, verdict
 from evals.gold import GoldItem
 from evals.result import ItemResult, RunResult
 from evals.run import MODES, RunPlan, asks_answers, run_items
-from evals.store import LAST, begin_run, fail_run, finish_run, load_goldset, load_run
+from evals.store import LAST, beat, begin_run, fail_run, finish_run, load_goldset, load_run
 from evals.subject import Subject
 from evals.summary import by_kind, status_table, summarise
 from infra.clock import iso, now
@@ -21,6 +22,7 @@ from infra.database import Database
 from infra.errors import InvalidInput, NotFound
 
 SEED = 0
+_BEAT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,15 @@ async def evaluate(
     with database.write() as session:
         run_id = begin_run(session, request.goldset, plan.collection, {"mode": plan.mode})
     started_as(run_id)
-    done = 0
+    done, beaten = 0, started
 
     def step() -> None:
-        nonlocal done
+        nonlocal done, beaten
         done += 1
+        if now() - beaten > _BEAT:
+            beaten = now()
+            with database.write() as session:
+                beat(session, run_id)
         progress(done, len(items))
 
     try:

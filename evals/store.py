@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -15,8 +16,11 @@ from infra import tables
 from infra.clock import now
 from infra.errors import InvalidInput, NotFound
 from infra.ids import new_id
+from infra.owner import is_gone, owner_name
 
 LAST = "last"
+# A run on another host is given up when no item of it was done for so long.
+_SILENT = timedelta(minutes=30)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -75,6 +79,8 @@ def begin_run(session: Session, goldset: str, collection: str, config: dict[str,
             collection=collection,
             config=config,
             status="running",
+            owner=owner_name(),
+            heartbeat_at=now(),
             result=None,
             verdict=None,
             created_at=now(),
@@ -82,6 +88,22 @@ def begin_run(session: Session, goldset: str, collection: str, config: dict[str,
         )
     )
     return run_id
+
+
+def beat(session: Session, run_id: str) -> None:
+    """Record that a run goes on."""
+    session.get_one(tables.EvalRun, run_id).heartbeat_at = now()
+
+
+def fail_abandoned(session: Session) -> None:
+    """Record the runs whose process has died as failed."""
+    for row in session.scalars(select(tables.EvalRun).where(tables.EvalRun.status == "running")):
+        gone = None if row.owner is None else is_gone(row.owner)
+        if gone is None:
+            last = row.heartbeat_at or row.created_at
+            gone = now() - (last if last.tzinfo else last.replace(tzinfo=UTC)) > _SILENT
+        if gone:
+            row.status, row.finished_at = "failed", now()
 
 
 def finish_run(session: Session, result: RunResult) -> None:

@@ -284,6 +284,8 @@ class EvalRun(Base):
     collection: Mapped[str] = mapped_column(String(63))
     config: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    heartbeat_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     verdict: Mapped[str | None] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(index=True)

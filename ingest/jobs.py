@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
+from infra.owner import is_gone
 from infra.tables import Collection, Document, Job, JobItem
 from ingest.commit import find_document, note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
@@ -24,12 +22,6 @@ FINISHED = ("succeeded", "partial", "failed", "cancelled")
 COUNTS = ("scanned", "new", "modified", "unchanged", "deleted", "failed")
 _STALE = timedelta(seconds=30)
 _SUPERSEDED = "superseded"
-
-
-def owner_name() -> str:
-    """This process, so that another one can tell whether it still lives: host, pid and start time."""
-    process = psutil.Process()
-    return f"{socket.gethostname()[:30]}:{os.getpid()}:{int(process.create_time())}"
 
 
 def submit_job(
@@ -246,13 +238,9 @@ def _abandoned(job: Job, me: str) -> bool:
         return True
     if job.owner == me:
         return False
-    host, pid, started = job.owner.rsplit(":", 2)
-    if host == me.rsplit(":", 2)[0]:
-        # On one host the process table tells at once; a reused pid has another start time.
-        try:
-            return int(psutil.Process(int(pid)).create_time()) != int(started)
-        except psutil.NoSuchProcess:
-            return True
+    # On one host the process table tells at once; of another one only its heartbeat is seen.
+    if (gone := is_gone(job.owner)) is not None:
+        return gone
     beat = job.heartbeat_at or job.created_at
     beat = beat if beat.tzinfo else beat.replace(tzinfo=UTC)
     return datetime.now(UTC) - beat > _STALE

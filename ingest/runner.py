@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from infra.errors import FootnoteError
+from infra.owner import owner_name
 from infra.tables import Collection, Job, JobItem
 from ingest.document import Ingested
 from ingest.jobs import (
@@ -20,7 +21,6 @@ from ingest.jobs import (
     item_input,
     job_blobs,
     open_items,
-    owner_name,
     record_outcomes,
     waiting_blobs,
 )

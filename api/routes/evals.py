@@ -21,7 +21,7 @@ from evals.evaluate import Request, evaluate
 from evals.gold import items_from
 from evals.report import render
 from evals.service import ServiceSubject
-from evals.store import load_run, save_goldset
+from evals.store import fail_abandoned, load_run, save_goldset
 from infra.clock import iso
 from infra.errors import Conflict, FootnoteError, NotFound
 from infra.tables import EvalRun
@@ -55,7 +55,7 @@ def store_goldset(
 async def start_run(
     data: JSONBody[NewRun], services: NamedDependency[Services], caller: NamedDependency[Caller]
 ) -> dict[str, Any]:
-    """Start a run; follow it by ``GET /v1/evals/runs/{run_id}``.."""
+    """Start a run; follow it by ``GET /v1/evals/runs/{run_id}``."""
     caller.require("eval")
     request = Request(data.goldset, data.collection, data.mode, data.answers, data.baseline)
     started: Future[str] = Future()
@@ -70,6 +70,11 @@ def show_run(
 ) -> dict[str, Any]:
     """A run's status and, once it has finished, its metrics and verdict."""
     caller.require("eval")
+    with services.database.read() as session:
+        running = _row(session, run_id).status == "running"
+    if running:
+        with services.database.write() as session:
+            fail_abandoned(session)
     with services.database.read() as session:
         row = _row(session, run_id)
         summary = load_run(session, run_id).summary() if row.result is not None else {}

@@ -17,11 +17,12 @@ from sqlalchemy import select
 from infra.clock import now
 from infra.database import Database
 from infra.errors import NotFound
+from infra.owner import owner_name
 from infra.tables import Document, Job, JobItem
 from ingest.collections import create_collection, delete_collection, get_collection
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput
-from ingest.jobs import cancel_job, claim_job, describe, get_job, owner_name, submit_job, supersede, waiting_blobs
+from ingest.jobs import cancel_job, claim_job, describe, get_job, submit_job, supersede, waiting_blobs
 from ingest.pipeline import ingest_batch
 from ingest.runner import JobRunner, sweep
 from ingest.spool import Spool

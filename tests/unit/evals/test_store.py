@@ -1,11 +1,15 @@
+from datetime import timedelta
+
 import pytest
 
 from evals.gold import Evidence, GoldItem
 from evals.result import ItemResult, MetricValue, RunResult
-from evals.store import begin_run, fail_run, finish_run, load_goldset, load_run, save_goldset
+from evals.store import beat, begin_run, fail_abandoned, fail_run, finish_run, load_goldset, load_run, save_goldset
 from infra import tables
+from infra.clock import now
 from infra.database import Database
 from infra.errors import InvalidInput, NotFound
+from infra.owner import owner_name
 
 ITEMS = [
     GoldItem(id="b", question="Zwei?", answerable=True, evidence=(Evidence(external_id="d", quote="ü"),), groups=()),
@@ -83,3 +87,41 @@ def test_a_run_that_broke_off_has_no_result(database: Database) -> None:
         assert session.get_one(tables.EvalRun, run).status == "failed"
         with pytest.raises(NotFound):
             load_run(session, run)
+
+
+HOST, PID, STARTED = owner_name().rsplit(":", 2)
+
+
+@pytest.mark.parametrize(
+    ("owner", "silent_minutes", "status"),
+    [
+        (f"{HOST}:{PID}:{STARTED}", 600, "running"),  # this process: it lives, however long an item takes
+        (f"{HOST}:{PID}:1", 0, "failed"),  # its pid was given to another process
+        (f"{HOST}:99999999:1", 0, "failed"),
+        ("elsewhere:1:1", 29, "running"),
+        ("elsewhere:1:1", 31, "failed"),
+        (None, 31, "failed"),  # begun before owners were kept
+    ],
+)
+def test_a_run_whose_process_died_is_recorded_as_failed(
+    database: Database, owner: str | None, silent_minutes: int, status: str
+) -> None:
+    with database.write() as session:
+        run = begin_run(session, "g", "c", {})
+        row = session.get_one(tables.EvalRun, run)
+        row.owner, row.heartbeat_at = owner, now() - timedelta(minutes=silent_minutes)
+    with database.write() as session:
+        fail_abandoned(session)
+    with database.read() as session:
+        row = session.get_one(tables.EvalRun, run)
+        assert (row.status, row.finished_at is not None) == (status, status == "failed")
+
+
+def test_a_beat_keeps_a_run_of_another_host_alive(database: Database) -> None:
+    with database.write() as session:
+        run = begin_run(session, "g", "c", {})
+        row = session.get_one(tables.EvalRun, run)
+        row.owner, row.heartbeat_at = "elsewhere:1:1", now() - timedelta(hours=2)
+        beat(session, run)
+        fail_abandoned(session)
+        assert session.get_one(tables.EvalRun, run).status == "running"
