@@ -27,6 +27,8 @@ _KEPT = timedelta(hours=24)
 _ABANDONED = timedelta(minutes=10)
 # A response larger than this is not kept: nothing that a POST creates comes near it.
 _MAX_BODY = 2**22
+# Of an upload, so much is compared.
+_COMPARED = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +118,37 @@ class _Recorder:
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> tuple[bytes, Receive]:
-    """The body and a ``receive`` that gives it again. An upload's is not read: its length and type stand for it."""
-    if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
-        boundary_free = headers.get(b"content-length", b"")
-        return boundary_free, receive
-    pieces: list[bytes] = []
-    more = True
-    while more:
+    """What stands for the body when requests are compared, and a ``receive`` that gives it again.
+
+    An upload is read only as far as ``_COMPARED``; its length stands for the rest. Its boundary is left out: clients
+    draw a new one for each request.
+    """
+    kind = headers.get(b"content-type", b"")
+    upload = kind.lower().startswith(b"multipart/")
+    messages: list[Any] = []
+    size, more = 0, True
+    while more and not (upload and size >= _COMPARED):
         message: Any = await receive()
+        messages.append(message)
         if message["type"] == "http.disconnect":
             break
-        pieces.append(message.get("body", b""))
+        size += len(message.get("body", b""))
         more = message.get("more_body", False)
-    body = b"".join(pieces)
-    given = False
+    body = b"".join(message.get("body", b"") for message in messages)
+    waiting = iter(messages)
 
     async def again() -> Any:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        message = next(waiting, None)
+        return await receive() if message is None else message
 
+    if upload:
+        boundary = kind.partition(b"boundary=")[2].partition(b";")[0].strip(b'" ')
+        return headers.get(b"content-length", b"") + b"\0" + _without(body[:_COMPARED], boundary), again
     return body, again
+
+
+def _without(body: bytes, boundary: bytes) -> bytes:
+    return body.replace(boundary, b"") if boundary else body
 
 
 def _claim(database: Database, owner: str, key: str, request: str) -> _Kept | None:
