@@ -13,6 +13,7 @@ from ingest.pipeline import Ingestion
 from ingest.runner import JobRunner
 from ingest.sandbox import Sandbox
 from ingest.spool import Spool
+from retrieval.answer_scorer import CrossEncoderScorer
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
@@ -64,7 +65,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:
     """The model server that the settings name, or the extractive writer."""
     if settings.llm_base_url is None:
-        return ExtractiveWriter(encoder)
+        return ExtractiveWriter(encoder, CrossEncoderScorer())
     limit = float(settings.llm_timeout_s)
     return ModelWriter(
         settings.llm_base_url,

@@ -1,14 +1,14 @@
 """How well the score of ``retrieval.answerability`` tells what passages say from what they don't, and what
 the extractive answers hold.
 
-    python bench/answerability.py DATA [--sets probes,company,spans,pages] [--limit N] [--fit]
+    python bench/answerability.py DATA [--sets written,probes,company,spans,pages] [--limit N] [--fit]
 
-DATA is the folder with the public question sets (``chunking``, ``northwind``); ``probes`` and ``company``
-need none of it. Prints a table, by set and split, beside the baseline "highest cosine of a sentence":
+DATA is the folder with the public question sets (``chunking``, ``northwind``); ``written``, ``probes`` and
+``company`` need none of it. Prints a table, by set and split, beside the baseline "highest cosine of a sentence":
 AUROC, the false-answer rate where 15 % of the answerable are refused, and both error rates at the threshold
 in use; then the share of gold facts in answers of at most four sentences. Writes
-``bench/answerability.json``. ``--fit`` fits the weights on the dev halves and prints them; it changes
-nothing.
+``bench/answerability.json``. ``--fit`` fits the weights on the dev items of ``written`` and ``probes`` and
+prints them; it changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import random
 import re
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.answerability_data import Item, company_items, load_items, with_other_nouns  # noqa: E402
+from retrieval.answer_scorer import AnswerScorer, CrossEncoderScorer  # noqa: E402
 from retrieval.answerability import THRESHOLD, assess_readings, features  # noqa: E402
 from retrieval.encoder import Encoder, load_encoder  # noqa: E402
 from retrieval.extractive import choose  # noqa: E402
@@ -39,8 +40,8 @@ from retrieval.question import parts, read_question  # noqa: E402
 from retrieval.reading import Reading, read_passages  # noqa: E402
 
 _REFUSED = 0.15
-# Of a question with a word put in by chance: not all of them make sense.
-_MADE_WEIGHT = 0.5
+# Not the sample company, which measures the whole, and no questions that were made by rule: not all of them make sense.
+_FITTED = ("written", "probes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ class Result:
     milliseconds: float
 
 
-def judge(item: Item, encoder: Encoder) -> Result:
+def judge(item: Item, encoder: Encoder, scorer: AnswerScorer) -> Result:
     """Assess and answer one item."""
     started = time.perf_counter()
-    readings = tuple(read_passages(part, item.passages, encoder) for part in parts(read_question(item.question)))
+    readings = tuple(
+        read_passages(part, item.passages, encoder, scorer) for part in parts(read_question(item.question))
+    )
     score = assess_readings(readings).score
     chosen = choose(readings, item.passages)
     milliseconds = (time.perf_counter() - started) * 1000
@@ -101,18 +104,17 @@ def rates(results: Sequence[Result]) -> dict[str, float | int]:
 
 
 def fit(results: Sequence[Result]) -> dict[str, float]:
-    """Logistic weights on the dev halves; every set counts the same, and in it both answers."""
+    """Logistic weights on the dev items of ``_FITTED``; each set counts the same, and in it both answers."""
     rows, labels, keys = [], [], []
     for result in results:
         values = features(result.readings[0]) if len(result.readings) == 1 else None
-        if result.item.split == "dev" and values is not None:
+        chosen = result.item.name in _FITTED and result.item.split == "dev" and result.item.kind != "other noun"
+        if chosen and values is not None:
             rows.append(values)
             labels.append(result.item.answerable)
-            keys.append((result.item.name, result.item.answerable, result.item.kind))
-    size: dict[tuple[str, bool], int] = defaultdict(int)
-    for name, answerable, _ in keys:
-        size[name, answerable] += 1
-    weight = np.array([(_MADE_WEIGHT if k == "other noun" else 1.0) / size[n, a] for n, a, k in keys])
+            keys.append((result.item.name, result.item.answerable))
+    size = Counter(keys)
+    weight = np.array([1.0 / size[key] for key in keys])
     names = list(rows[0])
     matrix = np.array([[row[name] for name in names] for row in rows])
     model = LogisticRegression(C=10, max_iter=3000).fit(matrix, labels, sample_weight=weight * len(rows) / weight.sum())
@@ -124,11 +126,11 @@ def main() -> None:
     """Run the bench."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("data", type=Path)
-    arguments.add_argument("--sets", default="probes,company,spans,pages")
+    arguments.add_argument("--sets", default="written,probes,company,spans,pages")
     arguments.add_argument("--limit", type=int, default=0, help="at most so many items of a set, split and kind")
     arguments.add_argument("--fit", action="store_true")
     given = arguments.parse_args()
-    encoder = load_encoder()
+    encoder, scorer = load_encoder(), CrossEncoderScorer()
     sets = given.sets.split(",")
     items = load_items(given.data, encoder, [name for name in sets if name != "company"])
     items += with_other_nouns([item for item in items if item.name != "unseen"], encoder)
@@ -137,7 +139,7 @@ def main() -> None:
         items += [replace(item, split="test" if n % 2 else "dev") for n, item in enumerate(company)]
     if given.limit:
         items = _sample(items, given.limit)
-    results = [judge(item, encoder) for item in items]
+    results = [judge(item, encoder, scorer) for item in items]
     table = {}
     for key in sorted({(r.item.name, r.item.split) for r in results}):
         table["/".join(key)] = rates([r for r in results if (r.item.name, r.item.split) == key])

@@ -1,7 +1,8 @@
 """The questions of ``bench/answerability.py``: with the passages that a plain hybrid search gives them, and
 what is right.
 
-Sets: ``probes`` (tiny invented collections beside this file), ``spans`` (public questions with the exact
+Sets: ``written`` (the test passages and questions of ``bench.answer_scorer``, searched among all of its
+passages), ``probes`` (tiny invented collections beside this file), ``spans`` (public questions with the exact
 spans of their evidence; unanswerable ones are made by taking the evidence away, by asking another corpus,
 or by putting another question's name or number into the question) and ``pages`` (questions on PDFs with a
 gold page, and ones written to be unanswerable).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import random
 import re
 import zlib
 from collections import Counter
@@ -22,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from pypdf import PdfReader
 
+from bench.answer_scorer.data import load_lessons
 from ingest.chunk import chunk
 from ingest.parse import parse
 from retrieval.encoder import Encoder
@@ -33,6 +36,7 @@ from retrieval.terms import content_terms
 PROBES = Path(__file__).with_name("answerability_probes.jsonl")
 _PIECE_WORDS = 110
 _TOP = 8
+_WRITTEN = 700
 # Of the questions "written to be unanswerable", those that a look into the PDFs confirms: absent topics
 # and general knowledge.
 _CONFIRMED = frozenset({0, 3, 4, 5, 17, *range(24, 45)})
@@ -109,6 +113,7 @@ def pieces(text: str, external_id: str, title: str, page: int | None = None) -> 
 def load_items(data: Path, encoder: Encoder, sets: Sequence[str]) -> list[Item]:
     """Build the items of ``sets`` from the folder ``data``."""
     makers = {
+        "written": lambda: _written(encoder),
         "probes": lambda: _probes(encoder),
         "spans": lambda: _spans(data, encoder),
         "pages": lambda: _pages(data, encoder),
@@ -118,6 +123,17 @@ def load_items(data: Path, encoder: Encoder, sets: Sequence[str]) -> list[Item]:
 
 def _split(text: str) -> str:
     return "dev" if zlib.crc32(text.encode()) % 2 else "test"
+
+
+def _written(encoder: Encoder) -> Iterator[Item]:
+    lessons = load_lessons()
+    corpus = Corpus([lesson.passage for lesson in lessons], encoder)
+    asked = [(lesson, question) for lesson in lessons if lesson.split == "test" for question in lesson.questions]
+    for lesson, question in random.Random(3).sample(asked, _WRITTEN):
+        passages = corpus.search(question.question)
+        if question.answerable and lesson.passage not in passages:
+            continue
+        yield Item("written", "dev", question.kind, question.question, question.answerable, passages)
 
 
 def _probes(encoder: Encoder) -> Iterator[Item]:

@@ -50,9 +50,6 @@ def chunk(
     sections = merge_small(
         list(sections_of(parsed, pieces_of(parsed, count_tokens, fixed, room))), minimum_tokens, target
     )
-    if len(sections) == 1 and sections[0].tokens <= maker.room_for(sections[0]):
-        # A short document of one section stays one passage; it is found about as well in halves (bench/LOG.md).
-        target = maker.room_for(sections[0])
     groups = [
         (group, section) for section in sections for group in split_section(section, target, maker.room_for(section))
     ]

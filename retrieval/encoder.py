@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import SettingsError
+from retrieval.terms import utf8
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -140,7 +141,7 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] | None = None
         for batch in batches:
             part = self._forward(
-                [_utf8(texts[i]) for i in batch], prompt, bfloat16=self._bfloat16 and kind == "document"
+                [utf8(texts[i]) for i in batch], prompt, bfloat16=self._bfloat16 and kind == "document"
             )
             if vectors is None:
                 vectors = np.empty((len(texts), part.shape[1]), dtype=np.float32)
@@ -166,7 +167,7 @@ class SentenceEncoder:
             return []
         with self._lock:
             ids = self._tokenizer(
-                [_utf8(text) for text in texts],
+                [utf8(text) for text in texts],
                 truncation=False,
                 padding=False,
                 return_attention_mask=False,
@@ -274,11 +275,6 @@ def _load(source: str, *, local: bool) -> SentenceTransformer:
         raise SettingsError(
             f"encoder: {source} could not be loaded as a sentence-transformers model: {reason}"
         ) from error
-
-
-def _utf8(text: str) -> str:
-    """The text with what no UTF-8 can hold (half of a surrogate pair) replaced: tokenizers take no other."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _file_sha256(path: Path) -> str:

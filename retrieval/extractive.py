@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
+from retrieval.answer_scorer import AnswerScorer
 from retrieval.answerability import assess_readings, score_reading
 from retrieval.encoder import Encoder
 from retrieval.passage import Passage
@@ -33,14 +34,14 @@ class Selected:
     score: float
 
 
-def select(question: str, passages: Sequence[Passage], encoder: Encoder) -> list[Selected]:
+def select(question: str, passages: Sequence[Passage], encoder: Encoder, scorer: AnswerScorer) -> list[Selected]:
     """Choose the sentences of ``passages`` that answer ``question``, in the order to be read; none where it
     is not answerable.
 
     A sentence that leans on the one before ("It costs …"), an item of a list and a row of a table bring
     that with them. At most ``MAX_SENTENCES`` are chosen, and what these bring along.
     """
-    readings = [read_passages(part, passages, encoder) for part in parts(read_question(question))]
+    readings = [read_passages(part, passages, encoder, scorer) for part in parts(read_question(question))]
     return choose(readings, passages) if assess_readings(readings).answerable else []
 
 
@@ -59,8 +60,8 @@ def choose(readings: Sequence[Reading], passages: Sequence[Passage]) -> list[Sel
 class ExtractiveWriter:
     """A ``Writer`` that quotes: every sentence is verbatim but for its mark."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: Encoder, scorer: AnswerScorer) -> None:
+        self._encoder, self._scorer = encoder, scorer
 
     @property
     def kind(self) -> str:
@@ -74,7 +75,7 @@ class ExtractiveWriter:
 
     async def write(self, task: Task) -> AsyncGenerator[str, None]:
         """See ``Writer``; a piece a sentence."""
-        selected = await asyncio.to_thread(select, task.question, task.passages, self._encoder)
+        selected = await asyncio.to_thread(select, task.question, task.passages, self._encoder, self._scorer)
         last = ""
         for sentence in selected:
             text = " ".join(task.passages[sentence.passage_index].text[sentence.start : sentence.end].split())

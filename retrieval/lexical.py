@@ -15,6 +15,8 @@ import tantivy
 from numpy.typing import NDArray
 from tantivy import Filter, Index, Occur, Query, SchemaBuilder, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
+from retrieval.terms import utf8
+
 Keys = NDArray[np.int64]
 
 _MAX_QUERY_CHARS = 8_000
@@ -130,10 +132,10 @@ class TantivyLexical:
                     self._writer.delete_documents_by_term("key", entry.key)
                 document = tantivy.Document()
                 document.add_integer("key", entry.key)
-                context = _utf8(entry.context)
-                body = f"{context}\n{_utf8(entry.text)}"
+                context = utf8(entry.context)
+                body = f"{context}\n{utf8(entry.text)}"
                 document.add_text("body", body)
-                around = _utf8(entry.surroundings or entry.text)
+                around = utf8(entry.surroundings or entry.text)
                 document.add_text("surroundings", f"{context}\n{around}")
                 document.add_text("identifiers", " ".join(identifiers(body)))
                 self._writer.add_document(document)
@@ -173,7 +175,7 @@ class TantivyLexical:
         return [(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
 
     def _query(self, text: str) -> Query | None:
-        text = _utf8(text[:_MAX_QUERY_CHARS])
+        text = utf8(text[:_MAX_QUERY_CHARS])
         weights = self._weights
         clauses: list[tuple[Occur, Query]] = []
         # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
@@ -229,11 +231,6 @@ def identifiers(text: str) -> list[str]:
             if len(bare) <= _LONGEST_TOKEN:
                 found.append(bare)
     return found
-
-
-def _utf8(text: str) -> str:
-    """The text with what no UTF-8 can hold (half of a surrogate pair) replaced: tantivy takes no other."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _analyzer() -> TextAnalyzer:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.answer_scorer import AnswerScorer
 from retrieval.encoder import Encoder
 from retrieval.expected import holds_expected, measured_stems
 from retrieval.passage import Passage
@@ -23,6 +25,7 @@ from retrieval.windows import Window, shortlist, windows
 
 # What is encoded at most, so that a question costs the same however much is retrieved.
 MAX_WINDOWS = 48
+MAX_SCORED = 24
 _MAX_WORDS = 160
 _CLOSE_READ = 8
 _MAX_OMITTED = 8
@@ -33,6 +36,9 @@ _UNRELATED, _SAME = 0.35, 0.80
 _AROUND = 0.9
 _BESIDE = 0.8
 _NUMBER_ONLY = 0.5
+# How much the scorer's probability counts beside the other signs; chosen on the written questions (bench/LOG.md).
+_ANSWERS = 0.5
+_UNSCORED = -6.0
 # Of equals, the passage that the search put first, and the document that is in force.
 _LATER, _SUPERSEDED = 0.005, 0.08
 _OLD = re.compile(
@@ -43,7 +49,7 @@ _CACHE = VectorCache()
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One window, read for one question. All values are in 0..1 but ``omission``, a difference of cosines.
+    """One window, read for one question. Values are in 0..1 but ``omission``, a difference of cosines, and ``answers``, a logit.
 
     ``similarity``: cosine to the question. ``coverage``: weighted share of the question's terms that it
     speaks of, and ``covered`` the same by term; ``expected``: it holds the kind of thing that was asked
@@ -58,6 +64,7 @@ class Read:
     expected: float
     omission: float
     rank: float
+    answers: float = _UNSCORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,9 @@ class Reading:
         return self.reads[0] if self.reads else None
 
 
-def read_passages(question: Question, passages: Sequence[Passage], encoder: Encoder) -> Reading:
+def read_passages(question: Question, passages: Sequence[Passage], encoder: Encoder, scorer: AnswerScorer) -> Reading:
     """Read ``passages`` for ``question``: one call of the encoder, of at most ``MAX_WINDOWS`` sentences and
-    some single words.
+    some single words, and one of the scorer, of the ``MAX_SCORED`` sentences that came nearest.
     """
     all_windows = windows(passages)
     found = shortlist(question, all_windows, MAX_WINDOWS)
@@ -96,9 +103,20 @@ def read_passages(question: Question, passages: Sequence[Passage], encoder: Enco
         _read(question, window, float(similarities[i]), covered, gains[i], omitted, meaning)
         for i, (window, covered) in enumerate(zip(found, lexical, strict=True))
     ]
-    reads.sort(key=lambda read: (-read.rank, read.window.passage, read.window.start))
+    reads = _scored(question, reads, scorer)
     everywhere = tuple(max((read.covered[k] for read in reads), default=0.0) for k in range(len(question.terms)))
     return Reading(question, tuple(reads), everywhere)
+
+
+def _scored(question: Question, reads: Sequence[Read], scorer: AnswerScorer) -> list[Read]:
+    nearest = sorted(reads, key=lambda read: -read.rank)
+    logits = scorer.score(question.text, [read.window.candidate for read in nearest[:MAX_SCORED]])
+    answers = [*map(float, logits), *[_UNSCORED] * (len(nearest) - len(logits))]
+    scored = [
+        replace(read, answers=logit, rank=read.rank + _ANSWERS / (1.0 + math.exp(-logit)))
+        for read, logit in zip(nearest, answers, strict=True)
+    ]
+    return sorted(scored, key=lambda read: (-read.rank, read.window.passage, read.window.start))
 
 
 class _Meaning:

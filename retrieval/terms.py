@@ -57,3 +57,8 @@ def words(text: str) -> list[str]:
 def content_terms(text: str) -> list[str]:
     """Return the stems of the words of ``text`` that are no stop words, in order, repeats kept."""
     return [stem(word) for word in words(text) if word not in STOP_WORDS]
+
+
+def utf8(text: str) -> str:
+    """The text with what no UTF-8 can hold (half of a surrogate pair) replaced: tokenizers and indexes take no other."""
+    return text.encode("utf-8", "replace").decode("utf-8")

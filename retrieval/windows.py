@@ -42,15 +42,31 @@ class Window:
         before = f"{self.lead_text} " if self.leans else ""
         return f"{heading}: {before}{self.text}" if heading else f"{before}{self.text}"
 
+    @property
+    def body(self) -> str:
+        """The sentence as it is read alone: with its lead where needed, a row with its columns' names."""
+        if self.row:
+            columns, cells = self.lead_text.split(CELLS), self.text.split(CELLS)
+            if len(columns) == len(cells):
+                return "; ".join(f"{c.strip()}: {v.strip()}" for c, v in zip(columns, cells, strict=True))
+        return f"{self.lead_text} {self.text}" if self.leans else self.text
 
+    @property
+    def candidate(self) -> str:
+        """The text that stands for this window in the answer scorer: title, nearest heading, ``body``."""
+        parts = [part for part in self.place.split(" / ") if part and CELLS not in part]
+        head = " / ".join(dict.fromkeys((parts[0], parts[-1]))) if parts else ""
+        return f"{head}: {self.body}" if head else self.body
+
+
+# What stands between the cells of a row.
+CELLS = " | "
 _PRONOUN = re.compile(
     r"(?:It|Its|They|Their|Them|This|That|These|Those|He|She|His|Her|Such|Otherwise|Then|Also|Instead|"
     r"However|Therefore|Thus|"
     r"After that|Before that|In that case|If so|If not|Both|Beyond that|There)\b"
 )
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦▪●○·–—]|\(?(?:\d{1,2}|[A-Za-z])[.)])[ \t]+$")
-# What stands between the cells of a row.
-CELLS = " | "
 _MAX_FOLLOWERS = 6
 _MAX_ANSWER = 2
 _TERSE = 3

@@ -106,8 +106,10 @@ def _work(services: Services, request: Request, started: Future[str]) -> None:
 
 
 async def _evaluate(services: Services, request: Request, started: Future[str]) -> None:
-    # A model server's client belongs to one event loop: this thread's needs its own.
-    writer = open_writer(services.settings, services.engine.encoder)
+    writer = services.engine.writer
+    if isinstance(writer, ModelWriter):
+        # A model server's client belongs to one event loop: this thread's needs its own.
+        writer = open_writer(services.settings, services.engine.encoder)
     subject = ServiceSubject(replace(services.engine, writer=writer))
     try:
         await evaluate(services.database, subject, request, started_as=started.set_result)

@@ -1,12 +1,13 @@
 import pytest
 
+from retrieval.answer_scorer import OverlapScorer
 from retrieval.answerability import THRESHOLD, assess, features, score_reading
 from retrieval.encoder import HashingEncoder
 from retrieval.passage import DocumentRef, Passage
 from retrieval.question import read_question
 from retrieval.reading import read_passages
 
-ENCODER = HashingEncoder(512)
+ENCODER, SCORER = HashingEncoder(512), OverlapScorer()
 
 
 def passage(text: str, title: str = "Site") -> Passage:
@@ -20,7 +21,7 @@ PASSAGES = [
 
 
 def test_what_the_passages_say_is_answerable() -> None:
-    result = assess("What does a visitor permit cost?", PASSAGES, ENCODER)
+    result = assess("What does a visitor permit cost?", PASSAGES, ENCODER, SCORER)
     assert result.answerable
     assert result.score > THRESHOLD
     assert result.missing == ()
@@ -35,23 +36,25 @@ def test_what_the_passages_say_is_answerable() -> None:
     ],
 )
 def test_near_misses_are_not_answerable_and_name_what_is_missing(question: str, missing: tuple[str, ...]) -> None:
-    result = assess(question, PASSAGES, ENCODER)
+    result = assess(question, PASSAGES, ENCODER, SCORER)
     assert not result.answerable
     assert result.score < THRESHOLD
     assert result.missing == missing
 
 
 def test_of_two_joined_questions_one_answer_is_enough_and_the_rest_is_missing() -> None:
-    result = assess("What does a visitor permit cost and who founded Montevideo?", PASSAGES, ENCODER)
+    result = assess("What does a visitor permit cost and who founded Montevideo?", PASSAGES, ENCODER, SCORER)
     assert result.answerable
     assert result.missing == ("founded", "montevideo")
 
 
 def test_a_sentence_without_the_kind_of_thing_asked_for_scores_less() -> None:
     with_sum = read_passages(
-        read_question("What does a permit cost?"), [passage("A permit costs 14 florins.")], ENCODER
+        read_question("What does a permit cost?"), [passage("A permit costs 14 florins.")], ENCODER, SCORER
     )
-    without = read_passages(read_question("What does a permit cost?"), [passage("A permit costs you nerves.")], ENCODER)
+    without = read_passages(
+        read_question("What does a permit cost?"), [passage("A permit costs you nerves.")], ENCODER, SCORER
+    )
     first, second = features(with_sum), features(without)
     assert first is not None
     assert second is not None
@@ -61,13 +64,13 @@ def test_a_sentence_without_the_kind_of_thing_asked_for_scores_less() -> None:
 
 @pytest.mark.parametrize("question", ["", "?", "the of"])
 def test_nothing_asked_is_not_answerable(question: str) -> None:
-    result = assess(question, PASSAGES, ENCODER)
+    result = assess(question, PASSAGES, ENCODER, SCORER)
     assert (result.score, result.answerable, result.missing) == (0.0, False, ())
 
 
 @pytest.mark.parametrize("passages", [[], [passage("")], [passage("| --- | --- |")]])
 def test_nothing_to_read_is_not_answerable(passages: list[Passage]) -> None:
-    result = assess("What does a permit cost?", passages, ENCODER)
+    result = assess("What does a permit cost?", passages, ENCODER, SCORER)
     assert (result.score, result.answerable, result.missing) == (0.0, False, ("permit",))
 
 
@@ -82,6 +85,6 @@ def test_the_work_is_bounded_however_long_the_passages_are() -> None:
     long = [
         passage(" ".join(f"Line {n} of {i} says word{n * 31 + i}." for n in range(400)), f"t{i}") for i in range(10)
     ]
-    assess("What does word77 say of the permit?", long, Counting())
+    assess("What does word77 say of the permit?", long, Counting(), SCORER)
     assert len(counted) == 1
     assert counted[0] < 260

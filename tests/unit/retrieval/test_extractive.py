@@ -2,13 +2,14 @@ import asyncio
 
 import pytest
 
+from retrieval.answer_scorer import OverlapScorer
 from retrieval.encoder import HashingEncoder
 from retrieval.extractive import ExtractiveWriter, select, with_mark
 from retrieval.marks import strip_marks
 from retrieval.passage import DocumentRef, Passage
 from retrieval.writer import Task
 
-ENCODER = HashingEncoder(512)
+ENCODER, SCORER = HashingEncoder(512), OverlapScorer()
 
 
 def passage(text: str, title: str = "Site") -> Passage:
@@ -21,7 +22,7 @@ LEAVE = passage("Every engineer accrues 2.25 days of leave a month. Unused leave
 
 def write(question: str, *passages: Passage) -> str:
     async def joined() -> str:
-        return "".join([piece async for piece in ExtractiveWriter(ENCODER).write(Task(question, passages))])
+        return "".join([piece async for piece in ExtractiveWriter(ENCODER, SCORER).write(Task(question, passages))])
 
     return asyncio.run(joined())
 
@@ -36,7 +37,7 @@ def test_without_its_marks_the_draft_is_verbatim() -> None:
 
 
 def test_the_writer_says_who_it_is() -> None:
-    writer = ExtractiveWriter(ENCODER)
+    writer = ExtractiveWriter(ENCODER, SCORER)
     assert (writer.kind, writer.model) == ("extractive", None)
 
 
@@ -52,7 +53,7 @@ def test_each_part_of_a_question_gets_its_sentence() -> None:
 
 
 def test_selected_ranges_are_sentences_of_their_passage() -> None:
-    chosen = select("Where do visitors park?", [LEAVE, PARKING], ENCODER)
+    chosen = select("Where do visitors park?", [LEAVE, PARKING], ENCODER, SCORER)
     assert [PARKING.text[s.start : s.end] for s in chosen if s.passage_index == 1] == ["Visitors park in bay 7."]
     assert {s.passage_index for s in chosen} == {1}
 
