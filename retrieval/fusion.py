@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 DEFAULT_WEIGHTS = (0.5, 0.5)
 REPEAT_FACTOR = 0.85
+# The share of a full match from which the lexical leg counts fully.
+FULL_TRUST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ def fuse_min_max(
         for key in by_dense.keys() | by_lexical.keys()
     ]
     return sorted(hits, key=lambda hit: (-hit.score, hit.key))
+
+
+def trust_lexical(share: float, weights: tuple[float, float] = DEFAULT_WEIGHTS) -> tuple[float, float]:
+    """``weights`` for a query of which the best lexical hit matches ``share``: its score over that of a full match.
+
+    Min-max normalisation gives the best hit 1 however little it matches. Where it has less than ``FULL_TRUST`` of
+    the question's words (by their inverse document frequency), as with a question in other words than the
+    documents', the lexical leg counts in proportion less. The result sums to 1.
+    """
+    dense, lexical = weights[0], weights[1] * min(1.0, share / FULL_TRUST)
+    return dense / (dense + lexical), lexical / (dense + lexical)
 
 
 def spread(hits: Sequence[Hit], place: Mapping[int, Hashable], factor: float = REPEAT_FACTOR) -> list[Hit]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +73,12 @@ class LexicalIndex(Protocol):
         out.
 
         ``query`` is any text and never raises: it has no syntax. With ``allowed`` nothing else is scored.
+        """
+        ...
+
+    def full_match(self, query: str) -> float:
+        """About the score of a chunk of average length that holds each term of ``query`` once: the sum of the
+        terms' inverse document frequencies. 0 for a query without terms.
         """
         ...
 
@@ -174,15 +181,29 @@ class TantivyLexical:
         keys = searcher.fast_field_values("key", [at for _, at in hits])
         return [(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
 
+    def full_match(self, query: str) -> float:
+        """See ``LexicalIndex``; idf as BM25 has it, ln(1 + (N - n + .5) / (n + .5))."""
+        with self._lock:
+            searcher = self._searcher
+        total = 0.0
+        for field, term, weight in self._weighted_terms(utf8(query[:_MAX_QUERY_CHARS])):
+            holding = searcher.doc_freq(field, term)
+            # A deleted chunk is counted in ``doc_freq`` until its segment is merged.
+            chunks = max(searcher.num_docs, holding)
+            total += weight * math.log(1.0 + (chunks - holding + 0.5) / (holding + 0.5))
+        return total
+
+    def _weighted_terms(self, text: str) -> Iterator[tuple[str, str, float]]:
+        # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
+        for term, count in list(Counter(self._analyzer.analyze(text)).items())[:_MAX_QUERY_TERMS]:
+            for field, weight in (("body", self._weights.body), ("surroundings", self._weights.surroundings)):
+                if weight:
+                    yield field, term, weight * count
+
     def _query(self, text: str) -> Query | None:
         text = utf8(text[:_MAX_QUERY_CHARS])
         weights = self._weights
-        clauses: list[tuple[Occur, Query]] = []
-        # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
-        for term, count in list(Counter(self._analyzer.analyze(text)).items())[:_MAX_QUERY_TERMS]:
-            for field, weight in (("body", weights.body), ("surroundings", weights.surroundings)):
-                if weight:
-                    clauses.append((Occur.Should, self._term(field, term, weight * count)))
+        clauses = [(Occur.Should, self._term(*weighted)) for weighted in self._weighted_terms(text)]
         if weights.identifiers:
             clauses += [
                 (Occur.Should, self._term("identifiers", term, weights.identifiers))

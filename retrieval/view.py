@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import Hit, fuse_min_max, single_leg, spread
+from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
 from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
@@ -51,11 +51,15 @@ class IndexedChunk:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """What the two legs found: their scores by key, and the place of each in its document."""
+    """What the two legs found: their scores by key, and the place of each in its document.
+
+    ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
+    """
 
     dense: dict[int, float]
     lexical: dict[int, float]
     place: dict[int, tuple[str, int]]
+    share: float
 
 
 class CollectionView:
@@ -215,7 +219,12 @@ class CollectionView:
                 keys, scores = self._dense.search(vector.reshape(1, -1), depth, allowed)
                 dense = {int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0}
             place = {key: self._place[key] for key in dense.keys() | lexical.keys()}
-            return _Candidates(dense, lexical, place)
+            share = 0.0
+            if lexical:
+                # Without a single term it was found by a whole identifier.
+                full_match = self._lexical.full_match(query)
+                share = max(lexical.values()) / full_match if full_match else 1.0
+            return _Candidates(dense, lexical, place, share)
 
     @property
     def documents(self) -> int:
@@ -266,6 +275,7 @@ def search_views(
     dense: dict[int, float] = {}
     lexical: dict[int, float] = {}
     place: dict[int, tuple[str, int]] = {}
+    share = 0.0
     for view in views:
         found = view._candidates(
             "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
@@ -273,10 +283,12 @@ def search_views(
         dense |= found.dense
         lexical |= found.lexical
         place |= found.place
+        share = max(share, found.share)
     if mode == "dense":
         return single_leg(dense, dense=True)[:k]
     if mode == "lexical":
         return single_leg(lexical, dense=False)[:k]
     all_that_match = len(lexical) < depth
-    fused = fuse_min_max(dense, lexical, lexical_min=0.0 if all_that_match else None)
+    weights = trust_lexical(share) if dense else DEFAULT_WEIGHTS
+    fused = fuse_min_max(dense, lexical, weights, lexical_min=0.0 if all_that_match else None)
     return spread(fused, place)[:k]

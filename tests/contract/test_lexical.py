@@ -205,6 +205,20 @@ def test_a_filter_is_right_after_the_index_changed(index):
     assert 6 not in keys(index.search("leave", 9, allowed))
 
 
+def test_a_full_match_is_the_sum_of_inverse_document_frequencies(make):
+    index = make(FieldWeights(body=1.0, surroundings=0.0, identifiers=0.0))
+    index.add(LexicalEntry(key, "", text) for key, text in {1: "alpha beta", 2: "alpha gamma", 3: "delta"}.items())
+    index.commit()
+    alpha, beta, unknown = math.log(1 + 1.5 / 2.5), math.log(1 + 2.5 / 1.5), math.log(1 + 3.5 / 0.5)
+    assert index.full_match("alpha") == pytest.approx(alpha)
+    assert index.full_match("beta alpha beta") == pytest.approx(alpha + 2 * beta)
+    assert index.full_match("alpha xyzzy") == pytest.approx(alpha + unknown)
+    assert index.full_match("") == 0.0
+    # The text "delta" is shorter than the average of 5/3 words, so its match scores more.
+    length_norm = 2.2 / (1 + 1.2 * (0.25 + 0.75 * 3 / 5))
+    assert dict(index.search("delta", 1))[3] / index.full_match("delta") == pytest.approx(length_norm, rel=1e-4)
+
+
 def test_a_directory_is_opened_again(tmp_path):
     first = TantivyLexical(tmp_path)
     first.add([LexicalEntry(1, "", "kept"), LexicalEntry(2, "", "kept too")])

@@ -1,6 +1,6 @@
 import pytest
 
-from retrieval.fusion import Hit, fuse_min_max, single_leg, spread
+from retrieval.fusion import Hit, fuse_min_max, single_leg, spread, trust_lexical
 
 
 def test_weighted_sum_of_min_max_scores():
@@ -15,6 +15,19 @@ def test_weighted_sum_of_min_max_scores():
 def test_weights():
     hits = fuse_min_max({1: 1.0, 2: 0.0}, {1: 0.0, 2: 3.0}, weights=(0.3, 0.7))
     assert [(hit.key, hit.score) for hit in hits] == [(2, pytest.approx(0.7)), (1, pytest.approx(0.3))]
+
+
+@pytest.mark.parametrize(
+    ("share", "dense", "lexical"),
+    [(0.0, 1.0, 0.0), (0.125, 0.8, 0.2), (0.25, 2 / 3, 1 / 3), (0.5, 0.5, 0.5), (1.7, 0.5, 0.5)],
+)
+def test_a_poor_lexical_match_counts_less(share, dense, lexical):
+    assert trust_lexical(share) == pytest.approx((dense, lexical))
+
+
+def test_given_weights_are_kept_where_the_match_is_good():
+    assert trust_lexical(0.6, (0.3, 0.7)) == pytest.approx((0.3, 0.7))
+    assert trust_lexical(0.25, (0.3, 0.7)) == pytest.approx((0.3 / 0.65, 0.35 / 0.65))
 
 
 @pytest.mark.parametrize("score", [0.4, 0.0, -0.2])
