@@ -92,7 +92,7 @@ def _load(adapter: Path) -> CrossEncoder:
     from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    before = transformers_logging.get_verbosity()  # type: ignore[no-untyped-call]
+    before = transformers_logging.get_verbosity()
     # That the head is not in the encoder's weights is expected: it is in the adapter.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -105,9 +105,12 @@ def _load(adapter: Path) -> CrossEncoder:
             processor_kwargs={"model_max_length": MAX_TOKENS},
         )
     finally:
-        transformers_logging.set_verbosity(before)  # type: ignore[no-untyped-call]
-    model = CrossEncoder(modules=[transformer])
-    weights = model.model.state_dict()
+        transformers_logging.set_verbosity(before)
+    model: CrossEncoder = CrossEncoder(modules=[transformer])
+    network = model.model
+    if network is None:
+        raise SettingsError("answer scorer: sentence-transformers gave no network for the built-in encoder's weights.")
+    weights = {name: weight.cpu() for name, weight in network.state_dict().items()}
     with safe_open(adapter, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 - not a mapping
             name, _, part = key.rpartition("|")
@@ -119,8 +122,9 @@ def _load(adapter: Path) -> CrossEncoder:
                 weights[name] = weights[name] + file.get_tensor(key).float() @ file.get_tensor(f"{name}|right").float()
             elif part == "whole":
                 weights[name] = file.get_tensor(key).float()
-    model.model.load_state_dict(weights)
-    return model.eval()
+    network.load_state_dict(weights)
+    model.eval()
+    return model
 
 
 class OverlapScorer:
