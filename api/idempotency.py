@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.caller import identify
 from api.services import Services
-from infra.clock import now
+from infra.clock import in_utc, now
 from infra.database import Database
 from infra.errors import Conflict, InvalidInput
 from infra.tables import IdempotentResponse
@@ -166,8 +166,7 @@ def _claim(database: Database, owner: str, key: str, request: str) -> _Kept | No
                     )
                 if row.status is not None and row.body is not None:
                     return _Kept(row.status, row.body.encode(), b"application/json")
-                started = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
-                if moment - started < _ABANDONED:
+                if moment - in_utc(row.created_at) < _ABANDONED:
                     raise Conflict(
                         "The first request with this Idempotency-Key is still running.", code="request_in_progress"
                     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from evals.gold import GoldItem, item_from, to_body
 from evals.result import RunResult, from_builtins, to_builtins
 from infra import tables
-from infra.clock import now
+from infra.clock import in_utc, now
 from infra.errors import InvalidInput, NotFound
 from infra.ids import new_id
 from infra.owner import is_gone, owner_name
@@ -95,14 +95,18 @@ def beat(session: Session, run_id: str) -> None:
     session.get_one(tables.EvalRun, run_id).heartbeat_at = now()
 
 
+def is_abandoned(run: tables.EvalRun) -> bool:
+    """Whether a run is recorded as running while its process has died."""
+    if run.status != "running":
+        return False
+    gone = None if run.owner is None else is_gone(run.owner)
+    return now() - in_utc(run.heartbeat_at or run.created_at) > _SILENT if gone is None else gone
+
+
 def fail_abandoned(session: Session) -> None:
     """Record the runs whose process has died as failed."""
     for row in session.scalars(select(tables.EvalRun).where(tables.EvalRun.status == "running")):
-        gone = None if row.owner is None else is_gone(row.owner)
-        if gone is None:
-            last = row.heartbeat_at or row.created_at
-            gone = now() - (last if last.tzinfo else last.replace(tzinfo=UTC)) > _SILENT
-        if gone:
+        if is_abandoned(row):
             row.status, row.finished_at = "failed", now()
 
 

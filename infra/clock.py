@@ -10,10 +10,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """``moment`` with its zone; databases that drop it (SQLite) hold UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def iso(moment: datetime | None) -> str | None:
-    """RFC 3339 with ``Z``; databases that drop the zone (SQLite) hold UTC."""
+    """RFC 3339 with ``Z``."""
     if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return in_utc(moment).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from infra.clock import iso, now
+from infra.clock import in_utc, iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
 from infra.owner import is_gone
@@ -242,5 +242,4 @@ def _abandoned(job: Job, me: str) -> bool:
     if (gone := is_gone(job.owner)) is not None:
         return gone
     beat = job.heartbeat_at or job.created_at
-    beat = beat if beat.tzinfo else beat.replace(tzinfo=UTC)
-    return datetime.now(UTC) - beat > _STALE
+    return now() - in_utc(beat) > _STALE

@@ -17,9 +17,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from infra.clock import in_utc
 from infra.errors import FieldError, InvalidInput
 
 Scalar = str | int | float | bool | None
@@ -201,7 +202,7 @@ def _ordered(actual: Any, wanted: Scalar, accept: Callable[[int], bool]) -> bool
 
 def _comparable(value: Any) -> tuple[str, Any]:
     if isinstance(value, datetime):
-        return "moment", value if value.tzinfo else value.replace(tzinfo=UTC)
+        return "moment", in_utc(value)
     if isinstance(value, str):
         moment = _moment(value)
         return ("text", value) if moment is None else ("moment", moment)
@@ -219,4 +220,4 @@ def _moment(text: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return in_utc(moment)

@@ -21,7 +21,7 @@ from evals.evaluate import Request, evaluate
 from evals.gold import items_from
 from evals.report import render
 from evals.service import ServiceSubject
-from evals.store import fail_abandoned, load_run, save_goldset
+from evals.store import fail_abandoned, is_abandoned, load_run, save_goldset
 from infra.clock import iso
 from infra.errors import Conflict, FootnoteError, NotFound
 from infra.tables import EvalRun
@@ -71,8 +71,8 @@ def show_run(
     """A run's status and, once it has finished, its metrics and verdict."""
     caller.require("eval")
     with services.database.read() as session:
-        running = _row(session, run_id).status == "running"
-    if running:
+        abandoned = is_abandoned(_row(session, run_id))
+    if abandoned:
         with services.database.write() as session:
             fail_abandoned(session)
     with services.database.read() as session:
