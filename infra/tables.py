@@ -38,6 +38,7 @@ class Collection(Base):
     name: Mapped[str] = mapped_column(String(63), unique=True)
     description: Mapped[str | None] = mapped_column(Text)
     encoder: Mapped[str | None] = mapped_column(String(200))
+    chunking: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     generation: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -138,6 +139,55 @@ class Change(Base):
     created_at: Mapped[datetime]
 
 
+class Source(Base):
+    """A place that documents come from. ``syncs`` counts the syncs begun; ``cursor`` is what the reader wants back."""
+
+    __tablename__ = "sources"
+    __table_args__ = (UniqueConstraint("collection_id", "kind", "uri"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    collection_id: Mapped[str] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    uri: Mapped[str] = mapped_column(String(2000))
+    include: Mapped[list[Any]]
+    exclude: Mapped[list[Any]]
+    prune: Mapped[bool]
+    schedule: Mapped[str | None] = mapped_column(String(100))
+    allowed_groups: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata")
+    options: Mapped[dict[str, Any]]
+    caller: Mapped[str | None] = mapped_column(String(64))
+    cursor: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    syncs: Mapped[int] = mapped_column(default=0)
+    last_job_id: Mapped[str | None] = mapped_column(String(40))
+    synced_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class SourceEntry(Base):
+    """What a source listed, by its key there. ``mark`` is the cheap sign of change it had when it was last stored.
+
+    ``identity`` stays when the entry is moved; ``validator`` is what the reader wants back at the next fetch; ``seen`` is the
+    number of the last sync that listed it, and ``listed`` that sync's mark of it; ``state`` says what is left to do.
+    """
+
+    __tablename__ = "source_entries"
+    __table_args__ = (
+        Index("ix_source_entries_state", "source_id", "state", "key"),
+        Index("ix_source_entries_seen", "source_id", "seen"),
+    )
+
+    source_id: Mapped[str] = mapped_column(ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    mark: Mapped[str | None] = mapped_column(String(200))
+    listed: Mapped[dict[str, Any]]
+    identity: Mapped[str | None] = mapped_column(String(200))
+    validator: Mapped[str | None] = mapped_column(String(500))
+    seen: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+
+
 class Job(Base):
     """A unit of background work that survives a crash: ``owner`` beats ``heartbeat_at`` while it runs."""
 
@@ -146,8 +196,13 @@ class Job(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
     collection_id: Mapped[str | None] = mapped_column(String(40))
+    source_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    options: Mapped[dict[str, Any]]
     caller: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16), index=True)
+    phase: Mapped[str | None] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
     counts: Mapped[dict[str, Any]]
     failures: Mapped[list[Any]]
     owner: Mapped[str | None] = mapped_column(String(64))

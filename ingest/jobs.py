@@ -31,6 +31,7 @@ def submit_job(
     job = Job(
         id=new_id("job"),
         kind="ingest",
+        options={},
         collection_id=collection.id,
         caller=caller,
         status="queued",
