@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -30,6 +31,7 @@ from api.routes import (
     openai,
     page,
     search,
+    sources,
     suggestions,
     verify,
 )
@@ -40,7 +42,21 @@ from infra.settings import Settings
 from ingest.runner import sweep
 from retrieval.generator import ModelWriter
 
-_ROUTES = (page, search, answers, verify, suggestions, collections, documents, jobs, evals, keys, openai, health)
+_ROUTES = (
+    page,
+    search,
+    answers,
+    verify,
+    suggestions,
+    collections,
+    documents,
+    sources,
+    jobs,
+    evals,
+    keys,
+    openai,
+    health,
+)
 # Multipart forms carry boundaries and field names beside the files.
 _FORM_OVERHEAD = 2**20
 
@@ -87,13 +103,16 @@ def create_app(settings: Settings) -> Litestar:
 
 @asynccontextmanager
 async def _lifespan(app: Litestar, settings: Settings) -> AsyncIterator[None]:
-    with open_services(settings) as services:
+    with open_services(settings, queue=True) as services:
         app.state.services = services
         sweep(services.ingestion, services.spool)
-        services.runner.start()
+        queue = services.queue
+        if queue is not None:
+            await asyncio.to_thread(queue.start)
         try:
             yield
         finally:
-            services.runner.stop()
+            if queue is not None:
+                await asyncio.to_thread(queue.stop)
             if isinstance(services.engine.writer, ModelWriter):
                 await services.engine.writer.aclose()

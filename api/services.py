@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from infra.database import Database, open_database
 from infra.settings import Settings
+from infra.tables import Source
 from ingest.collections import DEFAULT_COLLECTION, ensure_collection
 from ingest.pipeline import Ingestion
 from ingest.runner import JobRunner
 from ingest.sandbox import Sandbox
+from ingest.sources.entry import SourceReader
+from ingest.sources.open import open_source
 from ingest.spool import Spool
 from retrieval.answer_scorer import CrossEncoderScorer
 from retrieval.encoder import Encoder, load_encoder
@@ -22,10 +26,13 @@ from retrieval.index import Index
 from retrieval.verifier import DeterministicVerifier
 from retrieval.writer import Writer
 
+if TYPE_CHECKING:
+    from ingest.queue import JobQueue
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that requests and commands work with. The job runner is not started: only a server does that."""
+    """Everything that requests and commands work with. Only servers and workers have a ``queue``, which they start."""
 
     settings: Settings
     database: Database
@@ -33,11 +40,17 @@ class Services:
     ingestion: Ingestion
     spool: Spool
     runner: JobRunner
+    queue: JobQueue | None = None
+
+    def wake(self) -> None:
+        """Have new jobs looked at now, if this process works on jobs."""
+        if self.queue is not None:
+            self.queue.wake()
 
 
 @contextmanager
-def open_services(settings: Settings) -> Iterator[Services]:
-    """Open everything ``settings`` ask for, and close it afterwards.
+def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Services]:
+    """Open everything ``settings`` ask for (with ``queue``: also what works off jobs), and close it afterwards.
 
     Raises ``SettingsError`` or ``Unavailable`` with one clear sentence if a part cannot be opened.
     """
@@ -56,10 +69,33 @@ def open_services(settings: Settings) -> Iterator[Services]:
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
         spool = Spool(settings.data_dir / "spool")
-        yield Services(settings, database, engine, ingestion, spool, JobRunner(ingestion, spool))
+        runner = JobRunner(ingestion, spool, lambda source: open_source_of(settings, source))
+        yield Services(
+            settings, database, engine, ingestion, spool, runner, _open_queue(settings, runner) if queue else None
+        )
     finally:
         sandbox.close()
         database.close()
+
+
+def open_source_of(settings: Settings, source: Source) -> SourceReader:
+    """The reader of a stored source."""
+    return open_source(
+        source.kind,
+        source.uri,
+        source.options,
+        allow_addresses=settings.source_addresses,
+        secrets=settings.secrets,
+    )
+
+
+def _open_queue(settings: Settings, runner: JobRunner) -> JobQueue:
+    from ingest.queue import JobQueue  # noqa: PLC0415 - loads the job library: commands that only ask need not wait
+
+    address = settings.database
+    if address.startswith("sqlite:"):
+        address = f"sqlite:///{settings.data_dir.absolute() / 'jobs.db'}"
+    return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days)
 
 
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:

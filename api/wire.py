@@ -16,6 +16,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=63)]
 Short = Annotated[str, Meta(max_length=2000)]
 Long = Annotated[str, Meta(max_length=50_000)]
 GroupList = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=200)]
+Patterns = Annotated[list[Annotated[str, Meta(min_length=1, max_length=500)]], Meta(max_length=200)]
 Filter = dict[str, Any]
 
 
@@ -45,6 +46,32 @@ class NewDocument(Body, frozen=True):
     metadata: dict[str, Any] | None = None
     allowed_groups: GroupList | None = None
     version: Annotated[str, Meta(max_length=200)] | int | None = None
+
+
+class NewSource(Body, frozen=True):
+    """``POST /v1/collections/{name}/sources``."""
+
+    kind: Literal["directory", "fsspec", "git", "web", "connector"]
+    uri: Annotated[str, Meta(min_length=1, max_length=2000)]
+    include: Patterns = msgspec.field(default_factory=list)
+    exclude: Patterns = msgspec.field(default_factory=list)
+    prune: bool = False
+    schedule: Annotated[str, Meta(max_length=100)] | None = None
+    allowed_groups: GroupList | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class SourcePatch(Body, frozen=True):
+    """``PATCH /v1/collections/{name}/sources/{id}``: what is left out stays."""
+
+    include: Patterns | msgspec.UnsetType = msgspec.UNSET
+    exclude: Patterns | msgspec.UnsetType = msgspec.UNSET
+    prune: bool | msgspec.UnsetType = msgspec.UNSET
+    schedule: Annotated[str, Meta(max_length=100)] | msgspec.UnsetType | None = msgspec.UNSET
+    allowed_groups: GroupList | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    options: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SearchBody(Body, frozen=True):

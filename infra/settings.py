@@ -17,6 +17,8 @@ from typing import Any
 from infra.errors import SettingsError
 
 PREFIX = "FOOTNOTE_"
+# FOOTNOTE_SECRET_X is the secret X that a connector's configuration may name.
+SECRET_PREFIX = "FOOTNOTE_SECRET_"  # noqa: S105 - a name, not a secret
 _DATA_DIR = Path("data")
 
 
@@ -56,6 +58,14 @@ def _database_url(raw: str) -> str:
     if raw.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
         return raw
     raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+
+
+def _folders(raw: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser().resolve() for part in raw.split(os.pathsep) if part)
+
+
+def _addresses(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
 
 
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
@@ -102,7 +112,24 @@ class Settings:
     max_upload_mb: int = _setting(100, _integer(1, 10_000), "Largest accepted request body, in MiB.")
     parse_timeout_s: int = _setting(120, _integer(1, 3600), "Seconds that one document may take to parse.")
     parse_memory_mb: int = _setting(2048, _integer(256, 65536), "Memory that one document may take to parse, in MiB.")
+    job_concurrency: int = _setting(
+        2, _integer(0, 64), "Jobs that each process works on at a time; 0 = none here, `footnote worker` does them."
+    )
+    keep_versions_days: int | None = _setting(
+        None, _integer(1, 36500), "Days that a replaced version of a document stays readable; unset = for ever."
+    )
+    source_roots: tuple[Path, ...] = _setting(
+        (),
+        _folders,
+        "Folders below which any caller with scope `ingest` may make sources, split by `:`; elsewhere, admins only.",
+    )
+    source_addresses: tuple[str, ...] = _setting(
+        (),
+        _addresses,
+        "Private hosts and networks that web sources may reach, split by commas, e.g. wiki.corp,10.1.0.0/16.",
+    )
     origins: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def database(self) -> str:
@@ -120,7 +147,7 @@ class Settings:
         rows: list[dict[str, str | None]] = []
         for item in _definitions():
             value = getattr(self, item.name)
-            shown = None if value is None else "****" if item.metadata["secret"] else str(value)
+            shown = None if value is None or value == () else "****" if item.metadata["secret"] else _shown(value)
             rows.append(
                 {
                     "name": PREFIX + item.name.upper(),
@@ -132,8 +159,12 @@ class Settings:
         return rows
 
 
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _definitions() -> list[Any]:
-    return [item for item in fields(Settings) if item.name != "origins"]
+    return [item for item in fields(Settings) if "parse" in item.metadata]
 
 
 def load_settings(
@@ -146,11 +177,14 @@ def load_settings(
     environ = os.environ if environ is None else environ
     known = {item.name: item for item in _definitions()}
     raw: dict[str, tuple[str, str]] = {}
+    secrets: dict[str, str] = {}
     for name, value in _read_file(file or Path("footnote.toml"), required=file is not None).items():
         _known(name, known, shown=f"{name} in footnote.toml")
         raw[name] = (value, "footnote.toml")
     for variable, value in environ.items():
-        if variable.startswith(PREFIX):
+        if variable.startswith(SECRET_PREFIX):
+            secrets[variable.removeprefix(SECRET_PREFIX)] = value
+        elif variable.startswith(PREFIX):
             name = variable.removeprefix(PREFIX).lower()
             _known(name, known, shown=variable)
             raw[name] = (value, "environment")
@@ -166,7 +200,7 @@ def load_settings(
             shown = "(a secret)" if known[name].metadata["secret"] else repr(text)
             raise SettingsError(f"{PREFIX}{name.upper()} is {shown} ({origin}); allowed: {error}.") from None
         values.setdefault("origins", {})[name] = origin
-    settings = Settings(**values)
+    settings = Settings(**values, secrets=secrets)
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(
             f"FOOTNOTE_AUTH is 'off' and FOOTNOTE_HOST is {settings.host!r}; "

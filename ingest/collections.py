@@ -14,7 +14,7 @@ from infra.errors import Conflict, FieldError, InvalidInput, NotFound
 from infra.ids import new_id
 from infra.tables import Collection, Document
 from ingest.commit import delete_document
-from ingest.jobs import supersede
+from ingest.uploads import supersede
 
 DEFAULT_COLLECTION = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

@@ -63,6 +63,10 @@ class Ingested:
     code: str | None = None
     detail: str | None = None
 
+    def failure(self) -> dict[str, str | None]:
+        """A failed document as a job lists it."""
+        return {"external_id": self.external_id, "code": self.code, "detail": self.detail}
+
 
 def check_external_id(external_id: str) -> str:
     """Return ``external_id``, or raise ``InvalidInput`` if it cannot name a document."""

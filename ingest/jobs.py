@@ -1,157 +1,143 @@
-"""Jobs: documents to ingest in the background, kept in the database so that a crash neither loses nor repeats one."""
+"""Jobs: background work, kept in the database so that a crash neither loses nor repeats any of it.
+
+A job's row says what is to be done and how far it is; ``ingest.queue`` says who does it when. A process claims a job before it
+works on it, and every transaction that notes progress checks that the job is still its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import in_utc, iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
 from infra.owner import is_gone
-from infra.tables import Collection, Document, Job, JobItem
-from ingest.commit import find_document, note_pending
-from ingest.document import Attributes, DocumentInput, Ingested, Outcome
-from ingest.spool import Spool
+from infra.tables import Collection, Job, Source
 
 FINISHED = ("succeeded", "partial", "failed", "cancelled")
 COUNTS = ("scanned", "new", "modified", "unchanged", "deleted", "failed")
-_STALE = timedelta(seconds=30)
-_SUPERSEDED = "superseded"
+# Failures beyond these are counted, but not listed: a job's row is written with every batch.
+MAX_FAILURES = 1000
+# A job that was begun so often without a single step forward is what kills its processes.
+MAX_FRUITLESS = 20
+STALE = timedelta(seconds=30)
 
 
-def submit_job(
-    session: Session, collection: Collection, items: Sequence[tuple[DocumentInput, str]], caller: str | None
+class JobLost(Exception):  # noqa: N818 - a signal to the worker, not an error for a caller
+    """The job is not this worker's any more: cancelled, or taken over by another process."""
+
+
+def new_job(
+    kind: str, collection: Collection, caller: str | None, *, source: Source | None = None, scanned: int = 0
 ) -> Job:
-    """Queue ``items`` (each with the name of its spooled bytes) and note their documents as pending."""
-    job = Job(
+    """A queued job; the caller adds it to its session."""
+    return Job(
         id=new_id("job"),
-        kind="ingest",
-        options={},
+        kind=kind,
         collection_id=collection.id,
+        source_id=None if source is None else source.id,
+        options={},
         caller=caller,
         status="queued",
-        counts=dict.fromkeys(COUNTS, 0) | {"scanned": len(items)},
+        attempts=0,
+        counts=dict.fromkeys(COUNTS, 0) | {"scanned": scanned},
         failures=[],
         created_at=now(),
     )
-    supersede(session, collection.id, [item.external_id for item, _ in items])
+
+
+def submit_for(session: Session, kind: str, collection: Collection, caller: str | None, source: Source | None) -> Job:
+    """Queue a ``sync`` of ``source`` or a ``rechunk`` of the collection; the unfinished one, if there is one already."""
+    waiting = select(Job).where(
+        Job.kind == kind,
+        Job.collection_id == collection.id,
+        Job.status.not_in(FINISHED),
+        Job.source_id.is_(None) if source is None else Job.source_id == source.id,
+    )
+    if (unfinished := session.scalars(waiting.order_by(Job.created_at)).first()) is not None:
+        return unfinished
+    job = new_job(kind, collection, caller, source=source)
     session.add(job)
     session.flush()
-    for ordinal, (item, blob) in enumerate(items):
-        note_pending(session, collection, item)
-        session.add(
-            JobItem(
-                job_id=job.id,
-                ordinal=ordinal,
-                external_id=item.external_id,
-                blob=blob,
-                attributes=_to_json(item),
-            )
-        )
+    if source is not None:
+        source.last_job_id = job.id
     return job
 
 
-def supersede(session: Session, collection_id: str, external_ids: Sequence[str]) -> None:
-    """Drop what waits for these documents: a later write or delete decides, whatever the order of the work."""
-    jobs = select(Job.id).where(Job.collection_id == collection_id, Job.status.not_in(FINISHED))
-    for start in range(0, len(external_ids), 500):
-        session.execute(
-            update(JobItem)
-            .where(
-                JobItem.job_id.in_(jobs),
-                JobItem.external_id.in_(external_ids[start : start + 500]),
-                JobItem.outcome.is_(None),
-            )
-            .values(outcome=_SUPERSEDED)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def claim_job(session: Session, owner: str) -> Job | None:
-    """Take the oldest job that nobody works on: queued, or left behind by a process that died."""
-    candidates = session.scalars(
-        select(Job).where(Job.status.in_(("queued", "running"))).order_by(Job.created_at, Job.id)
-    )
-    for job in candidates:
-        if job.status == "queued" or _abandoned(job, owner):
-            job.status, job.owner, job.heartbeat_at = "running", owner, now()
-            return job
-    return None
-
-
-def open_items(session: Session, job_id: str, limit: int) -> list[JobItem]:
-    """The next items of a job that are neither done nor superseded, at most ``limit``."""
+def queued_jobs(session: Session, limit: int = 200) -> list[Job]:
+    """The oldest jobs that wait for a worker."""
     return list(
-        session.scalars(
-            select(JobItem)
-            .where(JobItem.job_id == job_id, JobItem.outcome.is_(None))
-            .order_by(JobItem.ordinal)
-            .limit(limit)
-        )
+        session.scalars(select(Job).where(Job.status == "queued").order_by(Job.created_at, Job.id).limit(limit))
     )
 
 
-def record_outcomes(session: Session, job_id: str, results: Sequence[tuple[int, Ingested]]) -> None:
-    """Note outcomes by item ordinal, in the transaction that makes the documents visible."""
-    job = session.get_one(Job, job_id)
-    counts, failures = dict(job.counts), list(job.failures)
-    for ordinal, result in results:
-        item = session.get_one(JobItem, (job_id, ordinal))
-        item.outcome = result.outcome.value
-        counts[result.outcome.value] += 1
-        if result.outcome is Outcome.FAILED:
-            failures.append({"external_id": result.external_id, "code": result.code, "detail": result.detail})
-    job.counts, job.failures, job.heartbeat_at = counts, failures, now()
-
-
-def finish_job(session: Session, job_id: str, error: str | None = None) -> Job:
-    """Close a job whose items are all decided (or that failed as a whole, with ``error``)."""
-    job = session.get_one(Job, job_id)
-    counts = dict(job.counts)
-    superseded = session.scalars(
-        select(JobItem.ordinal).where(JobItem.job_id == job_id, JobItem.outcome == _SUPERSEDED)
-    ).all()
-    counts["unchanged"] += len(superseded)
-    done = counts["new"] + counts["modified"] + counts["unchanged"] + counts["deleted"]
-    if error is not None:
-        left = session.scalars(select(JobItem).where(JobItem.job_id == job_id, JobItem.outcome.is_(None))).all()
-        counts["failed"] += len(left)
-        job.failures = [
-            *job.failures,
-            *({"external_id": i.external_id, "code": "job_failed", "detail": error} for i in left),
-        ]
-        for item in left:
-            item.outcome = Outcome.FAILED.value
-    job.counts = counts
-    if job.status != "cancelled":
-        job.status = "succeeded" if not counts["failed"] else "partial" if done else "failed"
-    job.finished_at, job.owner = now(), None
+def claim(session: Session, job_id: str, owner: str) -> Job | None:
+    """Take a job that waits, or that a dead process left behind; ``None`` if there is nothing to do or somebody does it."""
+    job = session.get(Job, job_id)
+    if job is None or job.status in FINISHED:
+        return None
+    if job.status == "running" and job.owner != owner and not abandoned(job):
+        return None
+    job.status, job.owner, job.heartbeat_at = "running", owner, now()
+    job.attempts += 1
     return job
 
 
-def cancel_job(session: Session, job_id: str, caller: str | None) -> Job:
-    """Stop a job: what is done stays, what waits is dropped. A finished job stays as it is."""
-    job = get_job(session, job_id, caller)
+def check_mine(session: Session, job_id: str, owner: str) -> Job:
+    """The job, if it is still ``owner``'s to work on; else raises ``JobLost``. Each transaction that notes progress calls it."""
+    job = session.get(Job, job_id)
+    if job is None or job.status != "running" or job.owner != owner:
+        raise JobLost(job_id)
+    job.heartbeat_at = now()
+    job.attempts = 0  # it moves
+    return job
+
+
+def add_counts(job: Job, changes: Mapping[str, int], failures: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Add to a job's counts, and list failures as far as there is room."""
+    job.counts = {name: value + changes.get(name, 0) for name, value in job.counts.items()}
+    if failures:
+        job.failures = [*job.failures, *failures][:MAX_FAILURES]
+
+
+def finish(session: Session, job_id: str, error: str | None = None) -> Job:
+    """Close a job: ``succeeded`` if nothing failed, ``partial`` if something else was done, else ``failed``."""
+    job = session.get_one(Job, job_id)
     if job.status not in FINISHED:
-        job.status, job.finished_at = "cancelled", now()
-        waiting = session.scalars(select(JobItem).where(JobItem.job_id == job_id, JobItem.outcome.is_(None))).all()
-        for item in waiting:
-            # An item that still waits is the newest word on its document: nothing else will make a first version of it.
-            item.outcome = "cancelled"
-            document = find_document(session, job.collection_id or "", item.external_id)
-            if document is not None and document.version == 0:
-                session.delete(document)
+        done = sum(job.counts[name] for name in ("new", "modified", "unchanged", "deleted"))
+        failed = error is not None or job.counts["failed"] > 0
+        job.status = "succeeded" if not failed else "partial" if done else "failed"
+        job.error, job.phase = error, None
+    job.finished_at, job.owner = job.finished_at or now(), None
     return job
 
 
-def job_blobs(session: Session, job_id: str) -> list[str]:
-    """Names of a job's spooled uploads."""
-    return list(session.scalars(select(JobItem.blob).where(JobItem.job_id == job_id)))
+def release(session: Session, job_id: str, owner: str | None) -> None:
+    """Put a job back into the queue, as its process ends; a new run of it begins elsewhere or later."""
+    job = session.get(Job, job_id)
+    if job is not None and job.status == "running" and job.owner == owner:
+        job.status, job.owner, job.attempts = "queued", None, 0
+        job.options = {**job.options, "run": job.options.get("run", 0) + 1}
+
+
+def run_name(job: Job) -> str:
+    """The name of a job's current run: a crash continues a run, an orderly stop ends it."""
+    return f"{job.id}-{job.options.get('run', 0)}"
+
+
+def beat(session: Session, owner: str) -> None:
+    """Show that ``owner`` lives, on all of its running jobs."""
+    session.execute(
+        update(Job)
+        .where(Job.owner == owner, Job.status == "running")
+        .values(heartbeat_at=now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def get_job(session: Session, job_id: str, caller: str | None) -> Job:
@@ -162,85 +148,44 @@ def get_job(session: Session, job_id: str, caller: str | None) -> Job:
     return job
 
 
+def list_jobs(session: Session, caller: str | None, limit: int, after: str | None) -> tuple[list[Job], str | None]:
+    """A page of jobs, newest first, and the id to go on after (``None`` at the end)."""
+    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
+    if caller is not None:
+        query = query.where(Job.caller == caller)
+    if after is not None and (last := session.get(Job, after)) is not None:
+        query = query.where(
+            (Job.created_at < last.created_at) | ((Job.created_at == last.created_at) & (Job.id < last.id))
+        )
+    found = list(session.scalars(query))
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
 def describe(job: Job) -> dict[str, Any]:
     """A job as callers see it."""
     return {
         "id": job.id,
         "kind": job.kind,
+        "source_id": job.source_id,
         "status": job.status,
+        "phase": job.phase,
         "counts": job.counts,
         "failures": job.failures,
+        "error": job.error,
         "created_at": iso(job.created_at),
         "finished_at": iso(job.finished_at),
     }
 
 
-def item_input(item: JobItem, spool: Spool) -> DocumentInput:
-    """The document input that a job item stands for."""
-    stored = item.attributes
-    attributes = Attributes(**stored["attributes"])
-    path = spool.path(item.blob)
-    # A missing upload (its job was cancelled meanwhile) is left to the pipeline, which reports it as unreadable.
-    text = path.read_text("utf-8", "surrogatepass") if stored["text"] and path.is_file() else None
-    return DocumentInput(
-        item.external_id,
-        text=text,
-        path=path if text is None else None,
-        filename=stored["filename"],
-        content_type=stored["content_type"],
-        attributes=attributes,
-    )
-
-
-def forget_unawaited(session: Session) -> None:
-    """Drop documents that were never ready and that no job will make so: their caller's request died with its process."""
-    awaited = (
-        select(JobItem.external_id)
-        .join(Job, Job.id == JobItem.job_id)
-        .where(
-            Job.collection_id == Document.collection_id,
-            Job.status.not_in(FINISHED),
-            JobItem.external_id == Document.external_id,
-            JobItem.outcome.is_(None),
-        )
-    )
-    session.execute(
-        delete(Document)
-        .where(Document.version == 0, Document.status == "pending", ~awaited.exists())
-        .execution_options(synchronize_session=False)
-    )
-
-
-def waiting_blobs(session: Session) -> set[str]:
-    """Names of the spooled uploads that unfinished jobs still need."""
-    return set(
-        session.scalars(select(JobItem.blob).join(Job, Job.id == JobItem.job_id).where(Job.status.not_in(FINISHED)))
-    )
-
-
-def _to_json(item: DocumentInput) -> dict[str, Any]:
-    a = item.attributes
-    return {
-        "text": item.text is not None,
-        "filename": item.filename,
-        "content_type": item.content_type,
-        "attributes": {
-            "title": a.title,
-            "url": a.url,
-            "metadata": dict(a.metadata),
-            "allowed_groups": None if a.allowed_groups is None else list(a.allowed_groups),
-            "version": a.version,
-        },
-    }
-
-
-def _abandoned(job: Job, me: str) -> bool:
+def abandoned(job: Job) -> bool:
+    """Whether nobody works on a running job any more."""
     if job.owner is None:
         return True
-    if job.owner == me:
-        return False
-    # On one host the process table tells at once; of another one only its heartbeat is seen.
-    if (gone := is_gone(job.owner)) is not None:
+    return owner_is_dead(job.owner, job.heartbeat_at or job.created_at)
+
+
+def owner_is_dead(owner: str, beaten_at: datetime) -> bool:
+    """Whether a process has ended: on this host the process table tells at once, of another one only its heartbeat is seen."""
+    if (gone := is_gone(owner)) is not None:
         return gone
-    beat = job.heartbeat_at or job.created_at
-    return now() - in_utc(beat) > _STALE
+    return now() - in_utc(beaten_at) > STALE

@@ -1,22 +1,26 @@
-"""The thread that works jobs off, one after the other, inside the serving process or in a worker of its own."""
+"""The work of a job, from wherever it stands to its end. Who runs which job when is the matter of ``ingest.queue``."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from infra.errors import FootnoteError
+from infra.errors import FootnoteError, Unavailable
 from infra.owner import owner_name
-from infra.tables import Collection, Job, JobItem
+from infra.tables import Collection, Job, JobItem, Source
 from ingest.document import Ingested
-from ingest.jobs import (
-    claim_job,
-    finish_job,
+from ingest.jobs import MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
+from ingest.pipeline import Ingestion, ingest_batch
+from ingest.sources.entry import SourceReader
+from ingest.spool import Spool
+from ingest.sync import Sync
+from ingest.uploads import (
+    close_items,
     forget_unawaited,
     item_input,
     job_blobs,
@@ -24,109 +28,150 @@ from ingest.jobs import (
     record_outcomes,
     waiting_blobs,
 )
-from ingest.pipeline import Ingestion, ingest_batch
-from ingest.spool import Spool
 
-_BATCH = 16
-_POLL_S = 1.0
+BATCH = 16
+SourceOpener = Callable[[Source], SourceReader]
 
 log = structlog.get_logger()
 
 
+class Stopped(Exception):  # noqa: N818 - a signal to the queue, not an error for a caller
+    """The process ends: the job is back in the queue."""
+
+
 class _ItemsMoved(Exception):  # noqa: N818 - a signal between two functions of this file
-    """Some items were superseded, or the job was cancelled, while the batch was being prepared."""
+    """Some items were superseded while the batch was being prepared."""
 
 
 @dataclass(slots=True)
 class JobRunner:
-    """Works off the jobs of one database. ``wake()`` saves the wait for the next poll; ``stop()`` ends after the batch."""
+    """Works on the jobs of one database. ``stop()`` ends each at its next batch; what is unfinished goes back to the queue."""
 
     ingestion: Ingestion
     spool: Spool
+    open_source: SourceOpener
     owner: str = field(default_factory=owner_name)
-    _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread; jobs left behind by a dead process are taken over."""
-        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
-        self._thread.start()
-
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def wake(self) -> None:
-        """Look for work now."""
-        self._wake.set()
+    _running: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self) -> None:
-        """End the thread once the batch in hand is committed; unfinished jobs go on at the next start."""
+        """Ask all work to end after the batch in hand."""
         self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
 
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            try:
-                worked = self.run_once()
-            except SQLAlchemyError as error:
-                # The database may be locked, full or restarting: the job stays claimed by us and is tried again.
-                log.error("jobs.database_error", error=type(error).__name__)
-                worked = False
-            if not worked:
-                self._wake.wait(_POLL_S)
-                self._wake.clear()
+    def stopping(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stop.is_set()
 
-    def run_once(self) -> bool:
-        """Work one job to its end (or until stopped); False if there was none."""
+    def running(self) -> frozenset[str]:
+        """The jobs that this process works on now."""
+        with self._lock:
+            return frozenset(self._running)
+
+    def run(self, job_id: str) -> None:
+        """Work a job to its end; nothing happens if it is finished or somebody else's.
+
+        Raises ``Stopped`` if the process ends meanwhile, and what may pass by itself (the database is locked, full or away;
+        memory is short; a part is down): call again later and it goes on where it was.
+        """
+        with self._lock:
+            if job_id in self._running:
+                return
+            self._running.add(job_id)
+        try:
+            self._run(job_id)
+        except JobLost:
+            log.info("job.lost", job=job_id)
+            self._drop_blobs(job_id)
+        finally:
+            with self._lock:
+                self._running.discard(job_id)
+
+    def give_up(self, job_id: str, error: str) -> None:
+        """Fail a job that cannot go on, with a sentence that says why."""
         with self.ingestion.database.write() as session:
-            job = claim_job(session, self.owner)
+            job = session.get(Job, job_id)
+            if job is None or job.owner not in (None, self.owner):
+                return
+            close_items(session, job, error)
+            finish(session, job_id, error)
+        self._drop_blobs(job_id)
+        log.error("job.failed", job=job_id, error=error)
+
+    def _run(self, job_id: str) -> None:
+        with self.ingestion.database.write() as session:
+            job = claim(session, job_id, self.owner)
             if job is None:
-                return False
-            job_id, collection = job.id, session.get(Collection, job.collection_id or "")
+                return None
+            kind, fruitless = job.kind, job.attempts > MAX_FRUITLESS
+            collection = session.get(Collection, job.collection_id or "")
+            source = session.get(Source, job.source_id) if job.source_id else None
+        if fruitless:
+            return self.give_up(job_id, f"The job ended its process {MAX_FRUITLESS} times without a step forward.")
+        if collection is None or (kind == "sync" and source is None):
+            return self.give_up(
+                job_id, "The collection was deleted." if collection is None else "The source was deleted."
+            )
         error: str | None = None
         try:
-            while collection is not None and not self._stop.is_set():
-                if not self._run_batch(job_id, collection.name):
-                    break
-        except FootnoteError as failure:
-            error = failure.detail
-        except SQLAlchemyError:
+            if kind == "sync" and source is not None:
+                error = self.sync(job_id, source, collection.name).run()
+            else:
+                while self._run_batch(job_id, collection.name):
+                    self._check_stop(job_id)
+        except (JobLost, Stopped, SQLAlchemyError, MemoryError, OSError, Unavailable):
             raise
+        except FootnoteError as failure:
+            return self.give_up(job_id, failure.detail)
         except Exception:
             log.exception("job.crashed", job=job_id)
-            error = "An internal error stopped the job; the server's log says more."
-        if self._stop.is_set():
-            return True
-        if collection is None:
-            error = "The collection was deleted."
+            return self.give_up(job_id, "An internal error stopped the job; the server's log says more.")
         with self.ingestion.database.write() as session:
-            finished = finish_job(session, job_id, error)
+            job = check_mine(session, job_id, self.owner)
+            close_items(session, job, None)
+            finished = finish(session, job_id, error)
+        self._drop_blobs(job_id)
+        log.info("job.finished", job=job_id, status=finished.status, **finished.counts)
+        return None
+
+    def sync(self, job_id: str, source: Source, collection: str) -> Sync:
+        """The sync that a job stands for."""
+        return Sync(
+            ingestion=self.ingestion,
+            reader=self.open_source(source),
+            source_id=source.id,
+            collection=collection,
+            job_id=job_id,
+            owner=self.owner,
+            folder=self.spool.folder,
+            check_stop=lambda: self._check_stop(job_id),
+        )
+
+    def _check_stop(self, job_id: str) -> None:
+        if self._stop.is_set():
+            with self.ingestion.database.write() as session:
+                release(session, job_id, self.owner)
+            raise Stopped(job_id)
+
+    def _drop_blobs(self, job_id: str) -> None:
+        with self.ingestion.database.read() as session:
             blobs = job_blobs(session, job_id)
         self.spool.remove(blobs)
-        log.info("job.finished", job=job_id, status=finished.status, **finished.counts)
-        return True
 
     def _run_batch(self, job_id: str, collection: str) -> bool:
         with self.ingestion.database.read() as session:
-            if session.get_one(Job, job_id).status == "cancelled":
-                return False
             # Distinct ids only: a second copy of a document waits for the next batch.
-            items = list({i.external_id: i for i in reversed(open_items(session, job_id, _BATCH))}.values())
+            items = list({i.external_id: i for i in reversed(open_items(session, job_id, BATCH))}.values())
         if not items:
             return False
         inputs = [item_input(item, self.spool) for item in items]
 
         def note(session: Session, results: Sequence[Ingested]) -> None:
-            if session.get_one(Job, job_id).status == "cancelled":
-                raise _ItemsMoved
+            job = check_mine(session, job_id, self.owner)
             for item in items:
                 if session.get_one(JobItem, (job_id, item.ordinal)).outcome is not None:
                     raise _ItemsMoved
-            record_outcomes(session, job_id, list(zip([i.ordinal for i in items], results, strict=True)))
+            record_outcomes(session, job, list(zip([i.ordinal for i in items], results, strict=True)))
 
         try:
             ingest_batch(self.ingestion, collection, inputs, note)

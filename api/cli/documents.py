@@ -19,8 +19,8 @@ from api.cli.context import (
 from api.cli.remote import read, remote
 from ingest.collections import get_collection
 from ingest.commit import delete_document
-from ingest.jobs import supersede
 from ingest.reading import describe, document_text, get_document, list_documents
+from ingest.uploads import supersede
 from retrieval.access import EVERYTHING
 
 app = typer.Typer(help="List, show and delete documents.", no_args_is_help=True)

@@ -2,65 +2,87 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
+from api.cli.place import kind_of
+from api.cli.progress import follow, progress_bar
+from api.cli.push import ensure_remote_collection, push
 from api.cli.remote import RemoteError, read, remote
+from api.cli.watch import watch
 from api.services import Services
-from infra.errors import InvalidInput, NotFound
+from infra.errors import Conflict, InvalidInput, Unavailable
+from infra.tables import Job
+from ingest import jobs
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
-from ingest.directory import walk
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
-from ingest.jobs import COUNTS
 from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
+from ingest.source import SourceSettings, ensure_source
+from ingest.sources.entry import ListingFailed
+from ingest.sources.open import open_source
+from ingest.sources.patterns import wanted
+from ingest.uploads import cancel_job
 from retrieval.access import EVERYTHING
 
 _BATCH = 16
 
 
 def ingest(
-    paths: list[Path] = typer.Argument(help="Files and folders."),
+    places: list[str] = typer.Argument(
+        metavar="PATH-or-URL…", help="Files, folders, addresses (git+https://…, https://…, s3://…)."
+    ),
     collection: str = typer.Option("default", "--collection", help="Where they go; made if it does not exist."),
     include: list[str] = typer.Option([], "--include", help="Only paths that match this pattern (repeatable)."),
     exclude: list[str] = typer.Option([], "--exclude", help="No paths that match this pattern (repeatable)."),
-    prune: bool = typer.Option(
-        False, "--prune", help="Delete documents of the collection that are not there any more."
-    ),
+    prune: bool = typer.Option(False, "--prune", help="Delete what came from there before and is not there any more."),
     groups: list[str] = typer.Option(None, "--allowed-groups", help="Only these groups may read them (repeatable)."),
     metadata: str = typer.Option(None, "--metadata", help="A JSON object kept with each document."),
+    kind: str = typer.Option(
+        None, "--kind", help="directory, fsspec, git, web or connector, where the address does not say."
+    ),
+    options: str = typer.Option(
+        None, "--options", help="A JSON object: options of the kind, e.g. '{\"depth\": 2}' for web."
+    ),
     manifest: Path = typer.Option(
         None,
         "--manifest",
         help="JSON lines {path, external_id?, title?, url?, metadata?, allowed_groups?}: read these files only.",
     ),
+    watching: bool = typer.Option(
+        False, "--watch", help="Stay, and sync a folder again whenever something in it changes."
+    ),
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Read files and folders into a collection; unchanged files are skipped, changed ones replaced."""
+    """Read files, folders and addresses into a collection; what is unchanged is skipped, what has changed replaced."""
     check_name(collection)
-    attributes = Attributes(metadata=_metadata(metadata), allowed_groups=groups or None)
-    items = list(_items(paths, include, exclude, attributes, manifest))
+    attributes = Attributes(metadata=_object(metadata, "--metadata"), allowed_groups=groups or None)
+    files, settings = _sort(places, manifest, kind, _object(options, "--options"), attributes, include, exclude, prune)
+    if watching and (server is not None or files or any(each.kind != "directory" for each in settings)):
+        raise InvalidInput("--watch works on folders of this machine, without --server.")
     started = time.perf_counter()
     if server is not None:
-        results, deleted = _to_server(server, key, collection, items, prune)
+        told = _on_server(server, key, collection, files, settings, prune)
     else:
         with local_services() as services:
-            results, deleted = _to_folder(services, collection, items, prune)
-    _report(results, deleted, time.perf_counter() - started, as_json)
-    if any(result.outcome is Outcome.FAILED for result in results):
+            told = _in_folder(services, collection, files, settings, prune and manifest is not None)
+            if watching:
+                _report(told, time.perf_counter() - started, as_json)
+                watch([Path(each.uri) for each in settings], lambda: _again(services, collection, settings, as_json))
+                return
+    _report(told, time.perf_counter() - started, as_json)
+    if told["counts"]["failed"] or told["errors"]:
         raise typer.Exit(1)
 
 
@@ -98,42 +120,72 @@ def read_manifest(manifest: Path, root: Path) -> Iterator[DocumentInput]:
         )
 
 
-def _items(
-    paths: Sequence[Path], include: Sequence[str], exclude: Sequence[str], attributes: Attributes, manifest: Path | None
-) -> Iterator[DocumentInput]:
+def _sort(
+    places: Sequence[str],
+    manifest: Path | None,
+    kind: str | None,
+    options: Mapping[str, Any],
+    attributes: Attributes,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    prune: bool,
+) -> tuple[list[DocumentInput], list[SourceSettings]]:
+    """Single files, which are just stored, and sources, which are kept in mind."""
     if manifest is not None:
-        if len(paths) != 1 or not manifest.is_file():
+        if len(places) != 1 or not manifest.is_file():
             raise InvalidInput("--manifest needs an existing file, and one folder that its paths count from.")
-        yield from read_manifest(manifest, paths[0])
-        return
-    seen: set[str] = set()
-    for root in paths:
-        for item in walk(root, include, exclude, attributes):
-            if item.external_id in seen:
-                raise InvalidInput(
-                    f"Two of the paths hold {item.external_id!r}: ingest them into different collections, or their "
-                    "common folder.",
-                    code="duplicate_external_id",
-                )
-            seen.add(item.external_id)
-            yield item
+        return list(read_manifest(manifest, Path(places[0]))), []
+    files: list[DocumentInput] = []
+    sources: list[SourceSettings] = []
+    for place in places:
+        found, uri = kind_of(place, kind)
+        if found == "directory" and Path(uri).is_file():
+            path = Path(uri)
+            files.append(DocumentInput(path.name, path=path, filename=path.name, attributes=attributes))
+            continue
+        sources.append(
+            SourceSettings(
+                kind=found,
+                uri=uri,
+                include=include,
+                exclude=exclude,
+                prune=prune,
+                allowed_groups=attributes.allowed_groups,
+                metadata=attributes.metadata,
+                options=options,
+            )
+        )
+    names = [item.external_id for item in files]
+    if len(set(names)) < len(names):
+        raise InvalidInput(
+            "Two of the files have the same name: ingest them into different collections, or their common folder.",
+            code="duplicate_external_id",
+        )
+    return files, sources
 
 
-def _to_folder(
-    services: Services, collection: str, items: Sequence[DocumentInput], prune: bool
-) -> tuple[list[Ingested], int]:
+def _in_folder(
+    services: Services,
+    collection: str,
+    files: Sequence[DocumentInput],
+    sources: Sequence[SourceSettings],
+    prune_collection: bool,
+) -> dict[str, Any]:
     with services.database.write() as session:
         ensure_collection(session, collection)
     results: list[Ingested] = []
-    with _progress() as progress:
-        bar = progress.add_task("Reading", total=len(items))
-        for result in ingest_all(services, collection, items):
-            results.append(result)
-            progress.advance(bar)
-    if not prune:
-        return results, 0
+    if files:
+        with progress_bar() as progress:
+            bar = progress.add_task("Reading", total=len(files))
+            for result in ingest_all(services, collection, files):
+                results.append(result)
+                progress.advance(bar)
+    deleted = _delete_others(services, collection, files) if prune_collection else 0
+    return _told(results, deleted, [_sync_here(services, collection, each) for each in sources])
+
+
+def _delete_others(services: Services, collection: str, items: Sequence[DocumentInput]) -> int:
     kept = {item.external_id for item in items}
-    deleted = 0
     with services.database.write() as session:
         row = get_collection(session, collection)
         after: str | None = None
@@ -145,85 +197,106 @@ def _to_folder(
                 break
         for external_id in gone:
             delete_document(session, row, external_id)
-            deleted += 1
-    return results, deleted
+    return len(gone)
 
 
-def _to_server(
-    server: str, key: str | None, collection: str, items: Sequence[DocumentInput], prune: bool
-) -> tuple[list[Ingested], int]:
-    results: list[Ingested] = []
-    with remote(server, key) as client, _progress() as progress:
-        _ensure_remote(client, collection)
-        bar = progress.add_task("Sending", total=len(items))
-        known = _remote_versions(client, collection)
-        for item in items:
-            results.append(_send(client, collection, item, known.get(item.external_id, 0)))
-            progress.advance(bar)
-        deleted = 0
-        if prune:
-            for external_id in known.keys() - {item.external_id for item in items}:
-                read(client.delete(_address(collection, external_id)))
-                deleted += 1
-    return results, deleted
+def _sync_here(services: Services, collection: str, settings: SourceSettings) -> Mapping[str, Any]:
+    """Sync a source in this process, showing the progress; the job as it ended."""
+    with services.database.write() as session:
+        row = get_collection(session, collection)
+        source = ensure_source(session, row, settings, None)
+        job = jobs.submit_for(session, "sync", row, None, source)
+        if job.status == "running" and not jobs.abandoned(job):
+            raise Conflict(f"This source is being synced already, by job {job.id}: wait for it.", code="sync_running")
+        # What a person asks for by hand counts more than what another source stored under the same id.
+        job.options = {**job.options, "take_over": True}
+        job_id = job.id
 
+    failures: list[BaseException] = []
 
-def _ensure_remote(client: httpx.Client, collection: str) -> None:
+    def work() -> None:
+        try:
+            services.runner.run(job_id)
+        except BaseException as failure:  # noqa: BLE001 - raised again below, in the thread that shows it
+            failures.append(failure)
+
+    def look() -> dict[str, Any]:
+        with services.database.read() as session:
+            return jobs.describe(session.get_one(Job, job_id))
+
+    thread = threading.Thread(target=work, name="sync", daemon=True)
+    thread.start()
     try:
-        read(client.post("/v1/collections", json={"name": collection}))
-    except RemoteError as error:
-        if error.code != "collection_exists":
-            raise
+        told = follow(look, thread.is_alive)
+    except KeyboardInterrupt:
+        with services.database.write() as session:
+            cancel_job(session, job_id, None)
+        raise
+    thread.join()
+    if failures:
+        services.runner.give_up(job_id, "The command that worked on it failed.")
+        raise failures[0]
+    return told
 
 
-def _remote_versions(client: httpx.Client, collection: str) -> dict[str, int]:
-    versions: dict[str, int] = {}
-    cursor: str | None = None
-    while True:
-        params = {"limit": "500", **({"cursor": cursor} if cursor else {})}
-        page = read(client.get(f"/v1/collections/{collection}/documents", params=params))
-        versions.update({document["external_id"]: document["version"] for document in page["items"]})
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return versions
+def _again(services: Services, collection: str, settings: Sequence[SourceSettings], as_json: bool) -> None:
+    started = time.perf_counter()
+    told = _told([], 0, [_sync_here(services, collection, each) for each in settings])
+    if told["counts"]["scanned"] > told["counts"]["unchanged"] or told["errors"]:
+        _report(told, time.perf_counter() - started, as_json)
 
 
-def _send(client: httpx.Client, collection: str, item: DocumentInput, before: int) -> Ingested:
-    path = item.path
-    if path is None:
-        raise NotFound("Only files can be sent to a server.")
-    a = item.attributes
-    params: list[tuple[str, str | int | float | bool | None]] = [("wait", "true"), ("filename", path.name)]
-    params += [("title", a.title)] if a.title else []
-    params += [("url", a.url)] if a.url else []
-    params += [("allowed_groups", ",".join(a.allowed_groups))] if a.allowed_groups is not None else []
-    params += [("metadata", msgspec.json.encode(a.metadata).decode())] if a.metadata else []
+def _on_server(
+    server: str,
+    key: str | None,
+    collection: str,
+    files: Sequence[DocumentInput],
+    sources: Sequence[SourceSettings],
+    prune: bool,
+) -> dict[str, Any]:
+    """Folders of this machine are sent file by file; addresses become sources of the server, which reads them itself."""
+    folders = [each for each in sources if each.kind == "directory"]
+    items = [*files, *(item for folder in folders for item in _files_of(folder))]
+    results, deleted = push(server, key, collection, items, prune and bool(folders)) if items or folders else ([], 0)
+    told: list[Mapping[str, Any]] = []
+    with remote(server, key) as client:
+        ensure_remote_collection(client, collection)
+        base = f"/v1/collections/{collection}/sources"
+        for each in sources:
+            if each.kind == "directory":
+                continue
+            body = {k: v for k, v in msgspec.to_builtins(each).items() if k not in ("kind", "uri", "schedule")}
+            try:
+                source = read(client.post(base, json={"kind": each.kind, "uri": each.uri, **body}))
+            except RemoteError as error:
+                if error.code != "source_exists":
+                    raise
+                listed = read(client.get(base, params={"limit": 500}))["items"]
+                found = [s for s in listed if (s["kind"], s["uri"]) == (each.kind, each.uri)]
+                if not found:
+                    raise
+                source = read(client.patch(f"{base}/{found[0]['id']}", json=body))
+            job_id = read(client.post(f"{base}/{source['id']}/sync"))["job_id"]
+            told.append(follow(lambda job_id=job_id: read(client.get(f"/v1/jobs/{job_id}"))))  # type: ignore[misc]
+    return _told(results, deleted, told)
+
+
+def _files_of(folder: SourceSettings) -> Iterator[DocumentInput]:
+    root = Path(folder.uri)
+    attributes = Attributes(metadata=folder.metadata, allowed_groups=folder.allowed_groups)
+    reader = open_source("directory", folder.uri, {}, allow_addresses=(), secrets={})
     try:
-        with path.open("rb") as file:
-            document = read(
-                client.put(
-                    _address(collection, item.external_id),
-                    params=params,
-                    content=file,
-                    headers={"Content-Type": "application/octet-stream"},
-                )
-            )
-    except RemoteError as error:
-        if error.status not in (413, 415, 422):
-            raise
-        return Ingested(item.external_id, Outcome.FAILED, code=error.code, detail=error.detail)
-    except OSError as error:
-        return Ingested(item.external_id, Outcome.FAILED, code="unreadable_file", detail=str(error.strerror))
-    version = int(document["version"])
-    outcome = Outcome.UNCHANGED if version == before else Outcome.MODIFIED if before else Outcome.NEW
-    return Ingested(item.external_id, outcome, document["id"], version)
+        for entry in reader.entries():
+            if wanted(entry.key, folder.include, folder.exclude):
+                path = root / entry.key
+                yield DocumentInput(entry.key, path=path, filename=path.name, attributes=attributes)
+    except ListingFailed as failure:
+        raise Unavailable(failure.detail, code="listing_failed") from None
+    finally:
+        reader.close()
 
 
-def _address(collection: str, external_id: str) -> str:
-    return f"/v1/collections/{collection}/documents/{quote(external_id, safe='')}"
-
-
-def _metadata(raw: str | None) -> dict[str, Any]:
+def _object(raw: str | None, option: str) -> dict[str, Any]:
     if raw is None:
         return {}
     try:
@@ -231,28 +304,32 @@ def _metadata(raw: str | None) -> dict[str, Any]:
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):
-        raise InvalidInput("--metadata must be one JSON object.", code="invalid_metadata")
+        raise InvalidInput(f"{option} must be one JSON object.", code="invalid_json")
     return value
 
 
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-
-
-def _report(results: Sequence[Ingested], deleted: int, seconds: float, as_json: bool) -> None:
-    counts = dict.fromkeys(COUNTS, 0) | {"scanned": len(results) + deleted, "deleted": deleted}
+def _told(results: Sequence[Ingested], deleted: int, finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is reported: counts over everything, failures, and the sentences of syncs that could not be whole."""
+    counts = dict.fromkeys(jobs.COUNTS, 0) | {"scanned": len(results) + deleted, "deleted": deleted}
     for result in results:
         counts[result.outcome.value] += 1
-    failures = [
-        {"external_id": r.external_id, "code": r.code, "detail": r.detail}
-        for r in results
-        if r.outcome is Outcome.FAILED
-    ]
+    failures: list[Mapping[str, Any]] = [r.failure() for r in results if r.outcome is Outcome.FAILED]
+    for job in finished:
+        counts = {name: counts[name] + job["counts"][name] for name in counts}
+        failures += job["failures"]
+    return {"counts": counts, "failures": failures, "errors": [job["error"] for job in finished if job["error"]]}
+
+
+def _report(told: Mapping[str, Any], seconds: float, as_json: bool) -> None:
+    counts = told["counts"]
     if as_json:
-        print_json({"counts": counts, "failures": failures, "seconds": round(seconds, 1)})
+        print_json({**told, "seconds": round(seconds, 1)})
         return
-    for failure in failures:
+    for failure in told["failures"]:
         out.print(f"failed  {failure['external_id']}: {failure['detail']}", markup=False)
-    told = ", ".join(f"{counts[name]} {name}" for name in COUNTS if name != "scanned")
-    out.print(f"{counts['scanned']} scanned: {told}; {seconds:.1f} s")
+    if (hidden := counts["failed"] - len(told["failures"])) > 0:
+        out.print(f"failed  {hidden} more")
+    for error in told["errors"]:
+        err.print(error, markup=False)
+    listed = ", ".join(f"{counts[name]} {name}" for name in jobs.COUNTS if name != "scanned")
+    out.print(f"{counts['scanned']} scanned: {listed}; {seconds:.1f} s")

@@ -95,8 +95,10 @@ def worker() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with open_services(settings) as services:
+    with open_services(settings, queue=True) as services:
         sweep(services.ingestion, services.spool)
-        services.runner.start()
-        stopped.wait()
-        services.runner.stop()
+        if services.queue is not None:
+            services.queue.start()
+            typer.echo(f"Works on jobs, {settings.job_concurrency} at a time.")
+            stopped.wait()
+            services.queue.stop()

@@ -33,9 +33,9 @@ from infra.telemetry import observe_ingested
 from ingest.collections import get_collection
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
-from ingest.jobs import submit_job, supersede
 from ingest.pipeline import ingest_batch
 from ingest.reading import describe, document_text, get_document, get_document_by_id, list_documents
+from ingest.uploads import submit_uploads, supersede
 from retrieval.access import Access
 
 AnyRequest = Request[Any, Any, Any]
@@ -302,9 +302,9 @@ def _queue(services: Services, caller: Caller, name: str, items: list[tuple[Docu
         collection = get_collection(session, name)
         for item, _ in items:
             _check_replaceable(find_document(session, collection.id, item.external_id), caller.access)
-        job = submit_job(session, collection, items, caller.name)
+        job = submit_uploads(session, collection, items, caller.name)
         job_id = job.id
-    services.runner.wake()
+    services.wake()
     return {"job_id": job_id}
 
 

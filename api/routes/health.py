@@ -63,7 +63,7 @@ def _database(services: Services) -> dict[str, Any]:
 
 
 def _jobs(services: Services) -> dict[str, Any]:
-    return {"ok": services.runner.alive()}
+    return {"ok": services.queue is not None and services.queue.alive()}
 
 
 async def _generator(services: Services) -> dict[str, Any]:

@@ -12,11 +12,27 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from api.caller import Caller
+from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
 from api.sse import event_stream
-from ingest.jobs import FINISHED, cancel_job, describe, get_job, job_blobs
+from ingest.jobs import FINISHED, describe, get_job, list_jobs
+from ingest.uploads import cancel_job, job_blobs
 
 _POLL_S = 0.25
+
+
+@get("/v1/jobs", sync_to_thread=True, summary="List jobs")
+def list_all(
+    services: NamedDependency[Services],
+    caller: NamedDependency[Caller],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """The caller's jobs, newest first; an administrator sees all."""
+    caller.require("ingest")
+    with services.database.read() as session:
+        found, last = list_jobs(session, caller.owner_filter, limit, decode_cursor(cursor))
+        return page([describe(job) for job in found], last)
 
 
 @get("/v1/jobs/{job_id:str}", sync_to_thread=True, summary="Show a job")
@@ -66,4 +82,4 @@ def cancel(
     return described
 
 
-HANDLERS = [show, events, cancel]
+HANDLERS = [list_all, show, events, cancel]

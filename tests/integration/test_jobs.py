@@ -18,19 +18,45 @@ from infra.clock import now
 from infra.database import Database
 from infra.errors import NotFound
 from infra.owner import owner_name
-from infra.tables import Document, Job, JobItem
+from infra.tables import Document, Job, JobItem, Source
 from ingest.collections import create_collection, delete_collection, get_collection
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput
-from ingest.jobs import cancel_job, claim_job, describe, get_job, submit_job, supersede, waiting_blobs
+from ingest.jobs import (
+    FINISHED,
+    abandoned,
+    claim,
+    describe,
+    finish,
+    get_job,
+    queued_jobs,
+    release,
+    run_name,
+    submit_for,
+)
 from ingest.pipeline import ingest_batch
 from ingest.runner import JobRunner, sweep
 from ingest.spool import Spool
+from ingest.uploads import cancel_job, submit_uploads, supersede, waiting_blobs
 from retrieval.access import EVERYTHING
 from retrieval.search import SearchQuery, search
 
 ME = owner_name()
 HOST = ME.rsplit(":", 2)[0]
+
+
+def no_source(source: Source) -> Any:
+    raise AssertionError("no job here has a source")
+
+
+def run_once(runner: JobRunner) -> bool:
+    """Work the oldest job that waits or was left behind; false if there is none."""
+    with runner.ingestion.database.read() as session:
+        left = [job for job in session.scalars(select(Job).where(Job.status == "running")) if abandoned(job)]
+        waiting = [*left, *queued_jobs(session)]
+    if waiting:
+        runner.run(waiting[0].id)
+    return bool(waiting)
 
 
 @pytest.fixture
@@ -40,7 +66,7 @@ def spool(tmp_path: Path) -> Spool:
 
 @pytest.fixture
 def runner(database: Database, spool: Spool) -> JobRunner:
-    return JobRunner(fake_ingestion(database), spool)
+    return JobRunner(fake_ingestion(database), spool, no_source)
 
 
 def submit(
@@ -63,7 +89,7 @@ def submit(
         )
         items.append((item, blob))
     with database.write() as session:
-        return submit_job(session, get_collection(session, collection), items, caller).id
+        return submit_uploads(session, get_collection(session, collection), items, caller).id
 
 
 def show(database: Database, job_id: str) -> dict[str, Any]:
@@ -87,7 +113,7 @@ def test_a_job_is_worked_off_and_counted(database: Database, spool: Spool, runne
     pending = row(database, "a.txt")
     assert pending is not None
     assert (pending.status, pending.version) == ("pending", 0)
-    assert runner.run_once()
+    assert run_once(runner)
     job = show(database, job_id)
     assert job["status"] == "partial"
     assert job["counts"] == {"scanned": 3, "new": 2, "modified": 0, "unchanged": 0, "deleted": 0, "failed": 1}
@@ -97,24 +123,24 @@ def test_a_job_is_worked_off_and_counted(database: Database, spool: Spool, runne
     assert job["finished_at"].endswith("Z")
     assert list(spool.folder.iterdir()) == []
     assert text_of(database, "a.txt") == "First text."
-    assert not runner.run_once()
+    assert not run_once(runner)
 
 
 def test_statuses_by_outcome(database: Database, spool: Spool, runner: JobRunner) -> None:
     failed = submit(database, spool, {"a.bin": "x"})
     good = submit(database, spool, {"a.txt": "Some text."})
     same = submit(database, spool, {"a2.txt": "Some text."})
-    while runner.run_once():
+    while run_once(runner):
         pass
     assert [show(database, job)["status"] for job in (failed, good, same)] == ["failed", "succeeded", "succeeded"]
     again = submit(database, spool, {"a.txt": "Some text."})
-    runner.run_once()
+    run_once(runner)
     assert show(database, again)["counts"]["unchanged"] == 1
 
 
 def test_more_documents_than_a_batch(sqlite_database: Database, spool: Spool) -> None:
     job_id = submit(sqlite_database, spool, {f"{n}.txt": f"Text number {n}." for n in range(37)})
-    JobRunner(fake_ingestion(sqlite_database), spool).run_once()
+    run_once(JobRunner(fake_ingestion(sqlite_database), spool, no_source))
     assert show(sqlite_database, job_id)["counts"]["new"] == 37
 
 
@@ -122,8 +148,8 @@ def test_text_is_kept_to_the_letter_through_the_spool(database: Database, spool:
     text = "# Häuser 🏠\n\n  two  spaces\tand a tab\n"
     blob = spool.write([text.encode()])
     with database.write() as session:
-        submit_job(session, get_collection(session, "default"), [(DocumentInput("t", text=text), blob)], None)
-    runner.run_once()
+        submit_uploads(session, get_collection(session, "default"), [(DocumentInput("t", text=text), blob)], None)
+    run_once(runner)
     found = row(database, "t")
     assert found is not None
     assert found.status == "ready"
@@ -133,7 +159,7 @@ def test_text_is_kept_to_the_letter_through_the_spool(database: Database, spool:
 def test_a_newer_put_supersedes_a_queued_one(database: Database, spool: Spool, runner: JobRunner) -> None:
     older = submit(database, spool, {"a.txt": "Old text.", "b.txt": "Other text."})
     newer = submit(database, spool, {"a.txt": "New text."})
-    while runner.run_once():
+    while run_once(runner):
         pass
     assert text_of(database, "a.txt") == "New text."
     stored = row(database, "a.txt")
@@ -150,7 +176,7 @@ def test_a_delete_supersedes_a_queued_put(database: Database, spool: Spool, runn
         collection = get_collection(session, "default")
         supersede(session, collection.id, ["a.txt"])
         delete_document(session, collection, "a.txt")
-    runner.run_once()
+    run_once(runner)
     assert row(database, "a.txt") is None
     assert show(database, job_id)["status"] == "succeeded"
     assert show(database, job_id)["counts"]["new"] == 1
@@ -177,23 +203,57 @@ def test_what_comes_while_a_batch_is_prepared_wins(database: Database, spool: Sp
 
     racing = type(ingestion)(database, ingestion.encoder, parser)
     job_id = submit(database, spool, {"a.txt": "Old text.", "b.txt": "Other text."})
-    JobRunner(racing, spool).run_once()
+    run_once(JobRunner(racing, spool, no_source))
     assert text_of(database, "a.txt") == ("New text." if later == "put" else "")
     assert (row(database, "a.txt") is None) == (later == "delete")
     assert text_of(database, "b.txt") == "Other text."
     assert show(database, job_id)["status"] == "succeeded"
 
 
-def test_jobs_are_claimed_oldest_first_and_by_one_worker(database: Database, spool: Spool) -> None:
+def test_the_queue_is_oldest_first_and_a_job_is_one_workers(database: Database, spool: Spool) -> None:
     first, second = submit(database, spool, {"a.txt": "x y"}), submit(database, spool, {"b.txt": "x y"})
     with database.write() as session:
-        claimed = claim_job(session, ME)
+        assert [job.id for job in queued_jobs(session)] == [first, second]
+        claimed = claim(session, first, ME)
         assert claimed is not None
-        assert (claimed.id, claimed.status, claimed.owner) == (first, "running", ME)
-        other = claim_job(session, ME)
-        assert other is not None
-        assert other.id == second
-        assert claim_job(session, ME) is None
+        assert (claimed.status, claimed.owner) == ("running", ME)
+        assert [job.id for job in queued_jobs(session)] == [second]
+        assert claim(session, first, f"{HOST}:{psutil.Process().ppid()}:1") is None
+        finish(session, first)
+        assert claim(session, first, ME) is None
+
+
+def test_a_job_that_is_put_back_gets_another_run(database: Database, spool: Spool) -> None:
+    job_id = submit(database, spool, {"a.txt": "x y"})
+    with database.write() as session:
+        job = claim(session, job_id, ME)
+        assert job is not None
+        assert run_name(job) == f"{job_id}-0"
+        release(session, job_id, "somebody else")
+        assert (job.status, run_name(job)) == ("running", f"{job_id}-0")
+        release(session, job_id, ME)
+        assert (job.status, job.owner, run_name(job)) == ("queued", None, f"{job_id}-1")
+
+
+def test_a_job_that_ends_its_process_again_and_again_is_given_up(
+    database: Database, spool: Spool, runner: JobRunner
+) -> None:
+    job_id = submit(database, spool, {"a.txt": "x y"})
+    with database.write() as session:
+        session.get_one(Job, job_id).attempts = 20
+    runner.run(job_id)
+    assert show(database, job_id)["status"] == "failed"
+    assert "20 times without a step forward" in show(database, job_id)["error"]
+
+
+def test_a_job_of_a_collection_is_submitted_once(database: Database) -> None:
+    with database.write() as session:
+        collection = get_collection(session, "default")
+        first = submit_for(session, "rechunk", collection, None, None)
+        assert submit_for(session, "rechunk", collection, None, None).id == first.id
+        first.status = "succeeded"
+        assert submit_for(session, "rechunk", collection, None, None).id != first.id
+    assert "succeeded" in FINISHED
 
 
 def _own(database: Database, job_id: str, owner: str, beat: Any) -> None:
@@ -229,17 +289,17 @@ def test_a_job_is_taken_over_only_from_the_dead(
     job_id = submit(database, spool, {"a.txt": "x y"})
     _own(database, job_id, owner(), now() - timedelta(seconds=age_s))
     with database.write() as session:
-        claimed = claim_job(session, ME)
-    assert (claimed is not None and claimed.id == job_id) == taken
+        assert (claim(session, job_id, ME) is not None) == taken
 
 
 def test_a_job_left_half_done_goes_on_where_it_stopped(database: Database, spool: Spool, runner: JobRunner) -> None:
     job_id = submit(database, spool, {f"{n}.txt": f"Text number {n}." for n in range(20)})
     with database.write() as session:
-        claim_job(session, f"{HOST}:{_dead_pid()}:1")
+        claim(session, job_id, dead := f"{HOST}:{_dead_pid()}:1")
+    runner.owner = dead
     assert runner._run_batch(job_id, "default")  # a first batch, then the process dies
     assert show(database, job_id)["counts"]["new"] == 16
-    assert JobRunner(runner.ingestion, spool).run_once()
+    assert run_once(JobRunner(runner.ingestion, spool, no_source))
     job = show(database, job_id)
     assert (job["status"], job["counts"]["new"]) == ("succeeded", 20)
     with database.read() as session:
@@ -251,7 +311,7 @@ def test_a_cancelled_job_drops_what_waits(database: Database, spool: Spool, runn
     with database.write() as session:
         cancelled = cancel_job(session, job_id, "me")
         assert (cancelled.status, cancelled.finished_at is not None) == ("cancelled", True)
-    assert not runner.run_once()
+    assert not run_once(runner)
     assert text_of(database, "a.txt") == ""
     # a finished job stays as it is
     with database.write() as session:
@@ -262,7 +322,7 @@ def test_a_document_whose_only_job_was_cancelled_waits_no_more(
     database: Database, spool: Spool, runner: JobRunner
 ) -> None:
     submit(database, spool, {"kept.txt": "Some text."})
-    runner.run_once()
+    run_once(runner)
     job_id = submit(database, spool, {"a.txt": "Some text.", "kept.txt": "Other text."})
     with database.write() as session:
         cancel_job(session, job_id, "me")
@@ -285,7 +345,7 @@ def test_cancelling_a_running_job_keeps_what_is_done(database: Database, spool: 
         return ingestion.parser(path, filename, content_type)
 
     job_ids.append(submit(database, spool, {f"{n:02}.txt": f"Text number {n}." for n in range(20)}))
-    JobRunner(type(ingestion)(database, ingestion.encoder, parser), spool).run_once()
+    run_once(JobRunner(type(ingestion)(database, ingestion.encoder, parser), spool, no_source))
     job = show(database, job_ids[0])
     assert (job["status"], job["counts"]["new"]) == ("cancelled", 16)
     assert job["finished_at"] is not None
@@ -314,7 +374,7 @@ def test_a_job_whose_collection_is_deleted_fails_and_says_so(
     job_id = submit(database, spool, {"a.txt": "x y"}, collection="gone")
     with database.write() as session:
         delete_collection(session, "gone")
-    runner.run_once()
+    run_once(runner)
     job = show(database, job_id)
     assert job["status"] == "failed"
     assert job["failures"] == [{"external_id": "a.txt", "code": "job_failed", "detail": "The collection was deleted."}]
@@ -326,7 +386,7 @@ def test_emptying_the_default_collection_drops_what_waits_for_it(
     submit(database, spool, {"a.txt": "Some text."})
     with database.write() as session:
         delete_collection(session, "default")
-    runner.run_once()
+    run_once(runner)
     assert row(database, "a.txt") is None
 
 
@@ -338,28 +398,13 @@ def test_a_defect_ends_the_job_and_not_the_runner(database: Database, spool: Spo
             raise ZeroDivisionError("secret/path")
         return ingestion.parser(path, filename, content_type)
 
-    runner = JobRunner(type(ingestion)(database, ingestion.encoder, parser), spool)
+    runner = JobRunner(type(ingestion)(database, ingestion.encoder, parser), spool, no_source)
     bad, good = submit(database, spool, {"bad.txt": "x y"}), submit(database, spool, {"good.txt": "x y"})
-    assert runner.run_once()
-    assert runner.run_once()
+    assert run_once(runner)
+    assert run_once(runner)
     assert show(database, bad)["status"] == "failed"
     assert "secret" not in json.dumps(show(database, bad))
     assert show(database, good)["status"] == "succeeded"
-
-
-def test_the_thread_works_when_woken_and_stops(sqlite_database: Database, spool: Spool) -> None:
-    runner = JobRunner(fake_ingestion(sqlite_database), spool)
-    runner.start()
-    assert runner.alive()
-    job_id = submit(sqlite_database, spool, {"a.txt": "Some text."})
-    runner.wake()
-    for _ in range(600):
-        if show(sqlite_database, job_id)["finished_at"]:
-            break
-        runner._stop.wait(0.05)
-    runner.stop()
-    assert not runner.alive()
-    assert show(sqlite_database, job_id)["status"] == "succeeded"
 
 
 def test_sweeping_keeps_what_a_job_needs(database: Database, spool: Spool) -> None:

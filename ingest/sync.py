@@ -1,0 +1,324 @@
+"""A sync: bring a collection to what a source has now, and no further than the source could be read.
+
+    list -> move -> fetch and store -> prune
+
+A job's ``scanned`` is what was listed and what was found to be gone: always the sum of the other counts, once the sync ends.
+
+Every step is a row in the database before the next begins, so a sync that is killed goes on from there: it lists again, and
+what it has settled already is not read twice. Nothing is deleted unless the listing came to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+from sqlalchemy.orm import Session
+
+from infra.clock import now
+from infra.errors import FootnoteError
+from infra.tables import Change, Document, Job, Source, SourceEntry
+from ingest import entries
+from ingest.collections import get_collection
+from ingest.commit import commit_failure, delete_document, find_document
+from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
+from ingest.jobs import add_counts, check_mine
+from ingest.pipeline import Ingestion, ingest_batch
+from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed, SourceReader
+from ingest.sources.patterns import wanted
+from ingest.uploads import supersede
+
+LISTED_AT_ONCE = 500
+FETCHED_AT_ONCE = 16
+PRUNED_AT_ONCE = 100
+# A source that held this much and now lists nothing is more likely not mounted than emptied.
+_NOT_EMPTIED = 10
+_PATIENCE_S = (0.5, 2.0)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Sync:
+    """One sync of one source, on behalf of a job that ``owner`` has claimed.
+
+    ``folder`` takes fetched files until they are stored; ``check_stop`` is called between batches and may raise.
+    """
+
+    ingestion: Ingestion
+    reader: SourceReader
+    source_id: str
+    collection: str
+    job_id: str
+    owner: str
+    folder: Path
+    check_stop: Callable[[], None]
+
+    def run(self) -> str | None:
+        """Do it; a sentence if the source could not be read whole, else ``None``."""
+        try:
+            return self._run()
+        finally:
+            self.reader.close()
+
+    def _run(self) -> str | None:
+        source, sync = self._begin()
+        error = self._list(source, sync)
+        with self.ingestion.database.write() as session:
+            job = check_mine(session, self.job_id, self.owner)
+            if error is None:
+                entries.fetch_again_what_is_missing(session, source, sync)
+            self._recount(session, job, sync)
+        while error is None and self._move(source, sync):
+            self.check_stop()
+        self._phase("storing")
+        while self._store(source, sync):
+            self.check_stop()
+        if error is None and source.prune:
+            error = self._prune(source, sync)
+        with self.ingestion.database.write() as session:
+            check_mine(session, self.job_id, self.owner)
+            if (row := session.get(Source, self.source_id)) is not None:
+                row.synced_at = now() if error is None else row.synced_at
+        return error
+
+    def _begin(self) -> tuple[Source, int]:
+        with self.ingestion.database.write() as session:
+            job = check_mine(session, self.job_id, self.owner)
+            source = session.get_one(Source, self.source_id)
+            if "sync" not in job.options:
+                source.syncs += 1
+                job.options = {**job.options, "sync": source.syncs}
+            job.phase = "listing"
+            return source, int(job.options["sync"])
+
+    def _phase(self, phase: str) -> None:
+        with self.ingestion.database.write() as session:
+            check_mine(session, self.job_id, self.owner).phase = phase
+
+    def _list(self, source: Source, sync: int) -> str | None:
+        part: list[Entry] = []
+        error: str | None = None
+        try:
+            for entry in self.reader.entries():
+                if wanted(entry.key, source.include, source.exclude):
+                    part.append(entry)
+                if len(part) == LISTED_AT_ONCE:
+                    self._note_listed(part, sync)
+                    part = []
+                    self.check_stop()
+        except ListingFailed as failure:
+            log.warning("sync.listing_failed", source=self.source_id, detail=failure.detail)
+            error = f"The source could not be listed whole, so nothing was deleted: {failure.detail}"
+        self._note_listed(part, sync)
+        return error
+
+    def _note_listed(self, part: Sequence[Entry], sync: int) -> None:
+        with self.ingestion.database.write() as session:
+            job = check_mine(session, self.job_id, self.owner)
+            entries.note_listed(session, self.source_id, sync, part)
+            job.counts = {**job.counts, "scanned": job.counts["scanned"] + len(part)}
+
+    def _recount(self, session: Session, job: Job, sync: int) -> None:
+        counted = entries.counts_of(session, self.source_id, sync)
+        job.counts = {**job.counts, **counted, "scanned": counted["scanned"] + job.counts["deleted"]}
+
+    def _move(self, source: Source, sync: int) -> bool:
+        """Give documents that were moved or renamed their new ids; whether there may be more of them."""
+        with self.ingestion.database.write() as session:
+            check_mine(session, self.job_id, self.owner)
+            collection = get_collection(session, self.collection)
+            pairs = entries.moved(session, source.id, sync, PRUNED_AT_ONCE)
+            for old, new in pairs:
+                document = find_document(session, collection.id, old.key)
+                taken = find_document(session, collection.id, new.key)
+                if document is not None and taken is None and entries.was_stored(old):
+                    supersede(session, collection.id, [old.key, new.key])
+                    document.external_id = new.key
+                    session.add(
+                        Change(collection_id=collection.id, document_id=document.id, kind="put", created_at=now())
+                    )
+                    new.listed = {**new.listed, "stored": True}
+                else:
+                    new.identity = None  # so that this pair is not found again
+                    continue
+                session.delete(old)
+            return bool(pairs)
+
+    def _store(self, source: Source, sync: int) -> bool:
+        """Fetch and store the next batch; whether there was one."""
+        with self.ingestion.database.read() as session:
+            rows = entries.next_to_fetch(session, source.id, sync, FETCHED_AT_ONCE)
+            job = session.get_one(Job, self.job_id)
+            takes_over = bool(job.options.get("take_over"))
+            keys = [row.key for row in rows]
+            held = set() if takes_over else entries.held_elsewhere(session, source, keys)
+            if source.caller is not None:
+                held |= entries.protected(session, source, [row.key for row in rows if not entries.was_stored(row)])
+        if not rows:
+            return False
+        inputs: list[DocumentInput] = []
+        validators: dict[str, str | None] = {}
+        decided: list[Ingested] = []
+        gone: list[str] = []
+        with contextlib.ExitStack() as temporary:
+            for row in rows:
+                try:
+                    fetched = self._fetch(row, held)
+                except FetchFailed as failure:
+                    if failure.gone:
+                        gone.append(row.key)
+                    else:
+                        decided.append(Ingested(row.key, Outcome.FAILED, code=failure.code, detail=failure.detail))
+                    continue
+                if fetched is None:
+                    decided.append(Ingested(row.key, Outcome.UNCHANGED))
+                    validators[row.key] = row.validator
+                    continue
+                if fetched.temporary:
+                    temporary.callback(fetched.path.unlink, missing_ok=True)
+                validators[row.key] = fetched.validator
+                inputs.append(_input(source, row.key, entries.entry_of(row), fetched))
+            self._commit(source, rows, inputs, decided, gone, validators)
+        return True
+
+    def _fetch(self, row: SourceEntry, held: set[str]) -> Fetched | None:
+        entry = entries.entry_of(row)
+        if row.key in held:
+            raise FetchFailed(
+                "duplicate_external_id",
+                "The collection has a document of this id that is not this source's: use a collection of its own.",
+            )
+        try:
+            check_external_id(entry.key)
+            entry.key.encode()
+        except FootnoteError as error:
+            raise FetchFailed(error.code, error.detail) from None
+        except UnicodeEncodeError:
+            raise FetchFailed("invalid_external_id", "The name is not valid Unicode: rename the file.") from None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for pause in _PATIENCE_S:
+            try:
+                return self.reader.fetch(entry, self.folder, row.validator)
+            except FetchFailed as failure:
+                if not failure.transient:
+                    raise
+            self.check_stop()
+            time.sleep(pause)
+        return self.reader.fetch(entry, self.folder, row.validator)
+
+    def _commit(
+        self,
+        source: Source,
+        rows: Sequence[SourceEntry],
+        inputs: Sequence[DocumentInput],
+        decided: Sequence[Ingested],
+        gone: Sequence[str],
+        validators: dict[str, str | None],
+    ) -> None:
+        def note(session: Session, results: Sequence[Ingested]) -> None:
+            job = check_mine(session, self.job_id, self.owner)
+            counts: dict[str, int] = {}
+            failures = []
+            mine = {row.key: session.get_one(SourceEntry, (source.id, row.key)) for row in rows}
+            for result in (*decided, *results):
+                state = result.outcome.value
+                entries.settle(mine[result.external_id], state, validators.get(result.external_id))
+                counts[state] = counts.get(state, 0) + 1
+                if result.outcome is Outcome.FAILED:
+                    failures.append(result.failure())
+            for key in gone:
+                # It was listed and is not there any more: as if it had never been seen by this sync.
+                mine[key].seen, mine[key].state = mine[key].seen - 1, "failed"
+                counts["scanned"] = counts.get("scanned", 0) - 1
+            if job.options.get("take_over"):
+                entries.take_over(session, source, [row.key for row in rows])
+            supersede(session, source.collection_id, [item.external_id for item in inputs])
+            add_counts(job, counts, failures)
+
+        def note_undecided(session: Session) -> None:
+            collection = get_collection(session, self.collection)
+            for result in decided:
+                if result.outcome is Outcome.FAILED and result.code not in _NO_DOCUMENT:
+                    commit_failure(
+                        session,
+                        collection,
+                        DocumentInput(result.external_id, attributes=_attributes(source, Entry(result.external_id))),
+                        result.code or "",
+                        result.detail or "",
+                    )
+
+        def on_commit(session: Session, results: Sequence[Ingested]) -> None:
+            note_undecided(session)
+            note(session, results)
+
+        if inputs:
+            ingest_batch(self.ingestion, self.collection, inputs, on_commit)
+        else:
+            with self.ingestion.database.write() as session:
+                on_commit(session, [])
+
+    def _prune(self, source: Source, sync: int) -> str | None:
+        """Delete what this source stored and does not have any more; a sentence if that looks like a mistake."""
+        with self.ingestion.database.read() as session:
+            seen = entries.counts_of(session, source.id, sync)["scanned"]
+            left = len(entries.gone_entries(session, source.id, sync, _NOT_EMPTIED))
+        if seen == 0 and left >= _NOT_EMPTIED and not source.options.get("allow_empty"):
+            return (
+                "The source lists nothing at all, so nothing was deleted: if it really was emptied, set its option "
+                "allow_empty to true."
+            )
+        self._phase("pruning")
+        for _ in self._prune_batches(source, sync):
+            self.check_stop()
+        return None
+
+    def _prune_batches(self, source: Source, sync: int) -> Iterator[None]:
+        while True:
+            with self.ingestion.database.write() as session:
+                job = check_mine(session, self.job_id, self.owner)
+                rows = entries.gone_entries(session, source.id, sync, PRUNED_AT_ONCE)
+                if not rows:
+                    return
+                collection = get_collection(session, self.collection)
+                deleted = 0
+                for row in rows:
+                    document = find_document(session, collection.id, row.key)
+                    if document is not None and (entries.was_stored(row) or _only_failed(document)):
+                        supersede(session, collection.id, [row.key])
+                        delete_document(session, collection, row.key)
+                        deleted += 1
+                    session.delete(row)
+                add_counts(job, {"scanned": deleted, "deleted": deleted})
+            yield
+
+
+_NO_DOCUMENT = {"invalid_external_id", "duplicate_external_id"}
+
+
+def _only_failed(document: Document) -> bool:
+    return document.version == 0 and document.status == "failed"
+
+
+def _attributes(source: Source, entry: Entry) -> Attributes:
+    return Attributes(
+        title=entry.title,
+        url=entry.url,
+        metadata={**source.meta, **entry.metadata},
+        allowed_groups=source.allowed_groups,
+    )
+
+
+def _input(source: Source, external_id: str, entry: Entry, fetched: Fetched) -> DocumentInput:
+    attributes = _attributes(source, entry)
+    return DocumentInput(
+        external_id,
+        path=fetched.path,
+        filename=fetched.filename or entry.filename or external_id.rpartition("/")[2],
+        content_type=fetched.content_type or entry.content_type,
+        attributes=replace(attributes, url=fetched.url or attributes.url),
+    )
