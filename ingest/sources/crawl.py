@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from ingest.sources.robots import RobotsRefused
 
 _PAGES = {"text/html", "application/xhtml+xml"}
 _NO_TEXT = ("image/", "video/", "audio/", "font/", "text/css", "text/javascript", "application/javascript")
-_NO_TEXT_SUFFIXES = frozenset(
-    ["png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "bmp", "tif", "tiff", "avif", "mp3", "mp4", "m4a", "m4v", "mov", "avi", "webm", "ogg", "wav", "css", "js", "mjs", "map", "woff", "woff2", "ttf", "otf", "eot", "zip", "gz", "tgz", "bz2", "xz", "7z", "rar", "dmg", "exe", "msi", "iso", "apk", "deb", "rpm", "jar"]
+_NO_TEXT_SUFFIX = re.compile(
+    "7z|apk|avi|avif|bmp|bz2|css|deb|dmg|eot|exe|gif|gz|ico|iso|jar|jpe?g|js|m4[av]|map|mjs|mov|mp[34]|msi|og[gv]|otf|png"
+    "|rar|rpm|svg|tgz|tiff?|ttf|wav|web[mp]|woff2?|xz|zip"
 )
 _DOCUMENT_SUFFIXES = frozenset(
     suffix for form in FORMATS if form.reader not in {Reader.HTML, Reader.CODE} for suffix in form.suffixes
@@ -58,7 +60,7 @@ class Crawl:
         """
         first = self._first()
         scope = _Scope(first.url)
-        self._seen = {scope.address(self.start) or self.start, first.url}
+        self._seen = {first.url}
         queue: deque[tuple[str, int]] = deque()
         yield from self._take(first, 0, scope, queue)
         while queue:
@@ -93,6 +95,8 @@ class Crawl:
         except RobotsRefused:
             return None
         except HttpFailed as failed:
+            if failed.code == "too_large":  # a document, whatever it is: fetching it will say so again, for itself
+                return Page(url, OK)
             if failed.code in {"address_refused", "invalid_url"}:  # it leads out of the site
                 log.info("source_link_refused", url=url, reason=failed.detail)
             else:
@@ -110,7 +114,10 @@ class Crawl:
 
     def _take(self, page: Page, depth: int, scope: _Scope, queue: deque[tuple[str, int]]) -> Iterator[Entry]:
         """A page that was read: itself, if it is a document and wanted; its links into the queue."""
-        path = Path(page.path or "")
+        if page.path is None:
+            yield Entry(page.url, filename=filename_of(page.url), url=page.url)
+            return
+        path = Path(page.path)
         if page.media_type in _PAGES and depth < self.depth:
             for target in links(path, page.url, page.charset):
                 self._queue(scope.address(target), depth + 1, queue)
@@ -121,11 +128,11 @@ class Crawl:
         yield Entry(page.url, page.sha256, filename=filename_of(page.url), content_type=page.content_type, url=page.url)
 
     def _queue(self, url: str | None, depth: int, queue: deque[tuple[str, int]]) -> None:
-        if url is None or url in self._seen or _suffix(url) in _NO_TEXT_SUFFIXES or self.patterns.leaves_out(url):
+        if url is None or url in self._seen or _NO_TEXT_SUFFIX.fullmatch(_suffix(url)) or self.patterns.leaves_out(url):
             return
         if _suffix(url) in _DOCUMENT_SUFFIXES and url not in self.patterns:
             return
-        if len(self._seen) > self.max_pages:
+        if len(self._seen) >= self.max_pages:
             self._cut = True
             return
         self._seen.add(url)
@@ -154,7 +161,7 @@ class _Scope:
         self._folder = f"{parent}/" if "." in last or not last else f"{self._base.path}/"
 
     def address(self, url: str) -> str | None:
-        """The canonical form of an address within; ``None`` for one outside. ``http`` becomes ``https`` if the first page is that."""
+        """The canonical form of an address within, ``None`` for one outside; ``http`` becomes the first page's ``https``."""
         found = httpx2.URL(canonical(url) or "")
         if (found.scheme, self._base.scheme) == ("http", "https") and found.port is None and self._base.port is None:
             found = found.copy_with(scheme="https")

@@ -84,7 +84,7 @@ class WebReader:
             raise FetchFailed(
                 f"http_{page.status}", detail, transient=is_transient(page.status), gone=page.status in GONE
             )
-        path = shutil.move(page.path, folder / Path(page.path).name)
+        path = Path(shutil.move(page.path, folder / Path(page.path).name))
         return Fetched(
             path,
             temporary=True,
