@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infra.errors import InvalidInput
 from ingest.document import Attributes, DocumentInput
-
-_SKIPPED = {"__pycache__", "node_modules"}
+from ingest.sources.directory import DirectoryReader, file_of
+from ingest.sources.entry import ListingFailed
+from ingest.sources.patterns import Patterns
 
 
 def walk(
@@ -17,31 +17,16 @@ def walk(
 ) -> Iterator[DocumentInput]:
     """The files below ``root`` (or ``root`` itself), in order; the external id is the path below ``root``.
 
-    Hidden files and folders, and links that lead out of ``root``, are left out. ``include`` and ``exclude`` are shell
-    patterns on that path (``*.md``, ``drafts/*``). Raises ``InvalidInput`` if ``root`` does not exist.
+    What ``DirectoryReader`` passes over is left out. Raises ``InvalidInput`` if ``root`` does not exist or cannot be read whole.
     """
-    if root.is_file():
-        yield _input(root, root.name, attributes)
-        return
-    if not root.is_dir():
+    if not root.exists():
         raise InvalidInput(f"{root} does not exist: give a file or a folder.", code="no_such_path")
-    base = root.resolve()
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        if any(part.startswith(".") or part in _SKIPPED for part in relative.parts) or not path.is_file():
-            continue
-        if not path.resolve().is_relative_to(base):
-            continue
-        name = relative.as_posix()
-        if include and not _matches(name, include):
-            continue
-        if not _matches(name, exclude):
-            yield _input(path, name, attributes)
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-
-
-def _input(path: Path, name: str, attributes: Attributes) -> DocumentInput:
-    return DocumentInput(name, path=path, filename=path.name, attributes=attributes)
+    try:
+        listed = sorted(
+            DirectoryReader(root, Patterns(include, exclude)).entries(), key=lambda entry: entry.key.split("/")
+        )
+    except ListingFailed as failed:
+        raise InvalidInput(failed.detail, code="unreadable_path") from failed
+    for entry in listed:
+        path = root if root.is_file() else file_of(root, entry.key)
+        yield DocumentInput(entry.key, path=path, filename=entry.filename, attributes=attributes)

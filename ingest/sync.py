@@ -29,7 +29,7 @@ from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_
 from ingest.jobs import add_counts, check_mine
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed, SourceReader
-from ingest.sources.patterns import wanted
+from ingest.sources.patterns import Patterns
 from ingest.uploads import supersede
 
 LISTED_AT_ONCE = 500
@@ -101,11 +101,12 @@ class Sync:
             check_mine(session, self.job_id, self.owner).phase = phase
 
     def _list(self, source: Source, sync: int) -> str | None:
+        wanted = Patterns(source.include, source.exclude)
         part: list[Entry] = []
         error: str | None = None
         try:
             for entry in self.reader.entries():
-                if wanted(entry.key, source.include, source.exclude):
+                if entry.key in wanted:
                     part.append(entry)
                 if len(part) == LISTED_AT_ONCE:
                     self._note_listed(part, sync)

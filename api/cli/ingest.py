@@ -28,9 +28,9 @@ from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from ingest.source import SourceSettings, ensure_source
+from ingest.sources.directory import DirectoryReader, file_of
 from ingest.sources.entry import ListingFailed
-from ingest.sources.open import open_source
-from ingest.sources.patterns import wanted
+from ingest.sources.patterns import Patterns
 from ingest.uploads import cancel_job
 from retrieval.access import EVERYTHING
 
@@ -284,12 +284,11 @@ def _on_server(
 def _files_of(folder: SourceSettings) -> Iterator[DocumentInput]:
     root = Path(folder.uri)
     attributes = Attributes(metadata=folder.metadata, allowed_groups=folder.allowed_groups)
-    reader = open_source("directory", folder.uri, {}, allow_addresses=(), secrets={})
+    reader = DirectoryReader(root, Patterns(folder.include, folder.exclude))
     try:
         for entry in reader.entries():
-            if wanted(entry.key, folder.include, folder.exclude):
-                path = root / entry.key
-                yield DocumentInput(entry.key, path=path, filename=path.name, attributes=attributes)
+            path = file_of(root, entry.key)
+            yield DocumentInput(entry.key, path=path, filename=path.name, attributes=attributes)
     except ListingFailed as failure:
         raise Unavailable(failure.detail, code="listing_failed") from None
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ingest.sources.directory import DirectoryReader
 from ingest.sources.entry import SourceReader
 
 
@@ -13,7 +14,7 @@ def open_source(
     kind: str, uri: str, options: Mapping[str, Any], *, allow_addresses: Sequence[str], secrets: Mapping[str, str]
 ) -> SourceReader:
     """."""
-    raise NotImplementedError
+    return DirectoryReader(Path(uri))
 
 
 def check_source(kind: str, uri: str, options: Mapping[str, Any]) -> None:
