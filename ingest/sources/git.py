@@ -63,7 +63,9 @@ class GitReader:
         try:
             git = self._clone()
             tree = f"{self._commit}:{self._plan.folder or ''}"
-            if self._plan.folder and git.run("cat-file", "--batch-check", given=tree.encode()).split()[1:2] != [b"tree"]:
+            if self._plan.folder and git.run("cat-file", "--batch-check", given=tree.encode()).split()[1:2] != [
+                b"tree"
+            ]:
                 raise GitFailed(f"it has no folder {self._plan.folder}")
             self._ahead = {}
             rest = b""
@@ -159,7 +161,7 @@ class GitReader:
         if blob not in self._missing:
             self._hits += 1
             return
-        count = min(_AHEAD, 2 * self._hits + 1)
+        count = min(_AHEAD, 2 * self._hits + 2)
         following = zip(self._ahead or self._missing, range(count), strict=False)
         wanted = [blob, *(other for other, _ in following if other != blob)]
         given = "".join(f"{one.hex()}\n" for one in wanted).encode()
