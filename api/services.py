@@ -14,6 +14,8 @@ from ingest.collections import DEFAULT_COLLECTION, ensure_collection
 from ingest.pipeline import Ingestion
 from ingest.runner import JobRunner
 from ingest.sandbox import Sandbox
+from ingest.scratch import scratch_folder
+from ingest.source import reader_options
 from ingest.sources.entry import SourceReader
 from ingest.sources.open import open_source
 from ingest.spool import Spool
@@ -83,7 +85,10 @@ def open_source_of(settings: Settings, source: Source) -> SourceReader:
     return open_source(
         source.kind,
         source.uri,
-        source.options,
+        reader_options(source.options),
+        include=source.include,
+        exclude=source.exclude,
+        scratch=scratch_folder(settings.data_dir),
         allow_addresses=settings.source_addresses,
         secrets=settings.secrets,
     )

@@ -116,7 +116,9 @@ def test_ingest_again_and_prune(shell: Shell, files: Path, ingested: dict[str, A
     assert (counts["scanned"], counts["unchanged"], counts["deleted"]) == (2, 1, 1)
     assert [d["external_id"] for d in shell.json("documents", "list", "--collection", "pruned")] == ["more.md"]
     listed = shell.json("sources", "list", "--collection", "pruned")
-    assert [(s["kind"], s["uri"], s["documents"], s["prune"]) for s in listed] == [("directory", str(tmp_path), 1, True)]
+    assert [(s["kind"], s["uri"], s["documents"], s["prune"]) for s in listed] == [
+        ("directory", str(tmp_path), 1, True)
+    ]
 
 
 def test_sources(shell: Shell, tmp_path: Path) -> None:

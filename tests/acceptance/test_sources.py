@@ -15,7 +15,9 @@ PATIENCE_S = 120
 
 
 def sync(http: Client, collection: str, source_id: str) -> dict[str, Any]:
-    job: dict[str, Any] = http.job(http.ok("POST", f"/v1/collections/{collection}/sources/{source_id}/sync", 202)["job_id"])
+    job: dict[str, Any] = http.job(
+        http.ok("POST", f"/v1/collections/{collection}/sources/{source_id}/sync", 202)["job_id"]
+    )
     return job
 
 
