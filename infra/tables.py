@@ -140,7 +140,7 @@ class Change(Base):
 
 
 class Source(Base):
-    """A place that documents come from. ``syncs`` counts the syncs begun; ``cursor`` is what the reader wants back."""
+    """A place that documents come from. ``syncs`` counts the syncs begun; how far it was read is in its entries."""
 
     __tablename__ = "sources"
     __table_args__ = (UniqueConstraint("collection_id", "kind", "uri"),)
@@ -157,7 +157,6 @@ class Source(Base):
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     options: Mapped[dict[str, Any]]
     caller: Mapped[str | None] = mapped_column(String(64))
-    cursor: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     syncs: Mapped[int] = mapped_column(default=0)
     last_job_id: Mapped[str | None] = mapped_column(String(40))
     synced_at: Mapped[datetime | None]

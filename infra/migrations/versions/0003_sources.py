@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("caller", sa.String(64), nullable=True),
-        sa.Column("cursor", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("syncs", sa.Integer(), nullable=False),
         sa.Column("last_job_id", sa.String(40), nullable=True),
         sa.Column("synced_at", _MOMENT, nullable=True),
