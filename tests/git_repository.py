@@ -52,7 +52,7 @@ def new_repository(path: Path, *, partial: bool = True) -> Repository:
 
 @contextmanager
 def git_server(root: Path) -> Iterator[tuple[int, list[tuple[str, str | None]]]]:
-    """Serve the repositories below ``root`` by git's own ``http-backend``: the port, and each request's host and authorization."""
+    """Serve the repositories below ``root`` by git's own ``http-backend``: the port; each request's host and authorization."""
     asked: list[tuple[str, str | None]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ def git_server(root: Path) -> Iterator[tuple[int, list[tuple[str, str | None]]]]
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = _serve  # noqa: N815 - the names that the server calls
 
         def log_message(self, *arguments: object) -> None:
             pass

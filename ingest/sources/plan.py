@@ -186,8 +186,9 @@ def _store(uri: str, options: StoreOptions, rules: AddressRules | None) -> Store
         address = canonical(f"{url.protocol}://{url.place}")
         if address is None:
             raise _invalid("uri", "This is no address of the web.")
+        page = _web(address, WebOptions(mode="page"), rules)
         if url.archive is None:
-            return _web(address, WebOptions(mode="page"), rules)
+            return page
     if rules is not None:
         check_driver(url)
     endpoint = urlsplit(options.endpoint) if options.endpoint else None

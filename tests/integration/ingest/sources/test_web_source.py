@@ -129,7 +129,7 @@ def test_a_redirect_to_a_private_address_is_refused(site: Site, tmp_path: Path) 
     assert "/inner" not in site.paths()
 
 
-@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://h/x", "gopher://h", "http://u:p@h/", "http://[x/"])
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://h/x", "gopher://h", "http://u:p@h/"])
 def test_a_redirect_to_no_page_of_the_web_is_refused(site: Site, tmp_path: Path, place: str) -> None:
     site.pages["/out"] = SitePage(status=302, headers={"Location": place})
     assert fetched_code(reader(site, "/out"), f"{site.url}/out", tmp_path) == "invalid_url"

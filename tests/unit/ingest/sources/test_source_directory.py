@@ -12,7 +12,7 @@ import pytest
 from ingest.sources import directory
 from ingest.sources.directory import DirectoryReader
 from ingest.sources.entry import Entry, FetchFailed, ListingFailed
-from ingest.sources.patterns import Patterns
+from ingest.sources.patterns import ALL, Patterns
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def keys(root: Path, patterns: Patterns = Patterns()) -> list[str]:
+def keys(root: Path, patterns: Patterns = ALL) -> list[str]:
     return sorted(entry.key for entry in DirectoryReader(root, patterns).entries())
 
 
@@ -122,9 +122,7 @@ def test_no_root(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
-    raw = os.fsencode(tmp_path) + b"/caf\xe9.txt"
-    with open(raw, "wb") as file:
-        file.write(b"un")
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"un")
     (tmp_path / "plain\\xe9.txt").write_text("deux")
     reader = DirectoryReader(tmp_path)
     found = {entry.key: reader.fetch(entry, tmp_path, None) for entry in reader.entries()}
