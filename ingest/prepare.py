@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.errors import Unprocessable
-from ingest.chunk import chunk, encoded_text
+from ingest.chunk import chunk
 from ingest.document import Attributes, DocumentInput
-from ingest.elements import Chunk, ParsedDocument
+from ingest.elements import Chunk, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
 from retrieval.encoder import Encoder
 
