@@ -17,6 +17,7 @@ from ingest.pieces import Piece
 # In targets. What is shorter than the first has no anchors; two anchors are at least the second apart, twice that in the mean.
 _LONG = 8
 _REACH = 2
+_FULL = 1.06  # the mean size of parts, in targets, where nothing is anchored
 
 
 def anchored_runs(text: str, pieces: Sequence[Piece], target: int) -> list[list[Piece]]:
@@ -39,7 +40,7 @@ def anchored_runs(text: str, pieces: Sequence[Piece], target: int) -> list[list[
 def _rank(text: str, pieces: Sequence[Piece], number: int) -> tuple[int, bytes]:
     """The least one becomes an anchor: starts of paragraphs before other sentences, and what belongs to a lead-in last."""
     piece = pieces[number]
-    led = number > 0 and (pieces[number - 1].introduces or pieces[number - 1].kind is ElementKind.HEADING)
+    led = number > 0 and _leads(pieces[number - 1])
     digest = hashlib.blake2b(text[piece.start : piece.end].encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (2 if led else int(piece.rest), digest)
 
@@ -59,3 +60,24 @@ def _is_least(ranks: Sequence[tuple[int, bytes]], before: Sequence[int], number:
             return False
         right += 1
     return True
+
+
+def split_evenly(pieces: Sequence[Piece], target: int, room: int) -> list[list[Piece]]:
+    """Cut a run into parts of about ``target`` tokens, each cut at the end of the piece that is nearest to an even share."""
+    ends = [0]
+    for piece in pieces:
+        ends.append(ends[-1] + piece.tokens)
+    count = max(1, round(ends[-1] / (target * _FULL)), -(-ends[-1] // room))
+    cuts = [0]
+    for part in range(1, count):
+        even = ends[-1] * part / count
+        allowed = [n for n in range(cuts[-1] + 1, len(pieces)) if not _leads(pieces[n - 1])]
+        if not allowed:
+            break
+        cuts.append(min(allowed, key=lambda n: abs(ends[n] - even)))
+    return [list(pieces[start:end]) for start, end in zip(cuts, [*cuts[1:], len(pieces)], strict=True)]
+
+
+def _leads(piece: Piece) -> bool:
+    """Whether a piece goes with the one that follows: a heading, or a line that ends with a colon."""
+    return piece.introduces or piece.kind is ElementKind.HEADING

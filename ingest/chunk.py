@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ingest.anchors import anchored_runs
+from ingest.anchors import anchored_runs, split_evenly
 from ingest.chunking import DEFAULT_CHUNKING, ChunkingSettings
 from ingest.elements import Chunk, ElementKind, ParsedDocument, encoded_text
 from ingest.overlap import with_overlap
@@ -43,20 +43,16 @@ def chunk(
     pieces = pieces_of(parsed, count_tokens, fixed, room, whole_tables=whole)
     maker = _Maker(parsed, title or parsed.title, count_tokens, max_tokens, fixed)
     # What is repeated of the chunk before counts towards the size aimed at.
-    target = min(settings.target_tokens - settings.overlap_tokens, room)
+    target = max(1, min(settings.target_tokens, room) - settings.overlap_tokens)
     if whole:
         pieces = maker.fit_tables(pieces)
     if settings.strategy == "size":
         pieces = sentences_of(parsed.text, pieces, count_tokens, fixed)
-        groups = [(list(each.pieces), each) for each in windows_of(parsed.text, pieces, target, settings.minimum_tokens)]
+        windows = windows_of(parsed.text, pieces, target, settings.minimum_tokens, maker.room_under)
+        groups = [(list(each.pieces), each) for each in windows]
     else:
         sections = merge_small(list(sections_of(parsed, pieces)), settings.minimum_tokens, target)
-        groups = [
-            (group, section)
-            for section in sections
-            for run in anchored_runs(parsed.text, section.pieces, target)
-            for group in split_section(replace(section, pieces=tuple(run)), target, maker.room_for(section))
-        ]
+        groups = [(group, section) for section in sections for group in maker.split(section, target)]
     made = maker.make(groups)
     if not settings.overlap_tokens:
         return [each for _, each in made]
@@ -100,10 +96,21 @@ class _Maker:
             found.append(piece)
         return found
 
-    def room_for(self, section: Section) -> int:
+    def split(self, section: Section, target: int) -> list[list[Piece]]:
+        """The runs of pieces that become the chunks of ``section``."""
+        room = self._room_for(section)
+        runs = anchored_runs(self._parsed.text, section.pieces, target)
+        if len(runs) == 1:
+            return split_section(section, target, room)
+        return [group for run in runs for group in split_evenly(run, target, room)]
+
+    def _room_for(self, section: Section) -> int:
         """The tokens that a chunk of ``section`` may have."""
-        header = max((piece.header_tokens for piece in section.pieces), default=0)
-        return self._max - self._fixed - self._context(section.path)[1] - header
+        return self.room_under(section.path) - max((piece.header_tokens for piece in section.pieces), default=0)
+
+    def room_under(self, path: tuple[str, ...]) -> int:
+        """The tokens that a chunk under these headings may have."""
+        return self._max - self._fixed - self._context(path)[1]
 
     def make(self, groups: list[tuple[list[Piece], Section]]) -> list[tuple[list[Piece], Chunk]]:
         """Chunks in order, each with its pieces; those that turn out too long are halved until they fit."""

@@ -49,6 +49,11 @@ DEFAULT_CHUNKING = ChunkingSettings()
 UNNAMED_FINGERPRINT = ChunkingSettings("title", 160, 80, 0, "rows").fingerprint
 
 
+def cut_with(fingerprint: str | None) -> str:
+    """The fingerprint of the settings that a document was cut with, as it is stored with the document."""
+    return fingerprint or UNNAMED_FINGERPRINT
+
+
 def read_chunking(given: Mapping[str, Any] | None) -> ChunkingSettings:
     """Settings as a caller gives them, or as they are stored; ``None`` and what is left out stand for the defaults.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ def _starts(
 ) -> list[_Start]:
     tails = [
         (number, _tail(group))
-        for number, ((group, chunk), (following, after)) in enumerate(zip(made, made[1:], strict=False), 1)
+        for number, ((group, chunk), (following, after)) in enumerate(itertools.pairwise(made), 1)
         if chunk.page == after.page and following[0].kind is not ElementKind.HEADING
     ]
     # One count for all: asking the tokenizer chunk by chunk would cost more than cutting them.

@@ -99,9 +99,7 @@ def rows_in_two(text: str, table: Piece, count_tokens: TokenCounter, fixed: int)
     middle = (table.start + table.end) // 2
     cut = min(range(1, len(lines)), key=lambda number: abs(lines[number].start - middle))
     first, second = lines[:cut], lines[cut:]
-    return [
-        replace(part[0], end=part[-1].end, tokens=sum(line.tokens for line in part)) for part in (first, second)
-    ]
+    return [replace(part[0], end=part[-1].end, tokens=sum(line.tokens for line in part)) for part in (first, second)]
 
 
 def _sentence_spans(text: str, piece: Piece) -> list[tuple[int, int]]:

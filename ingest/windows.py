@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ingest.anchors import anchored_runs
@@ -22,15 +22,26 @@ class _Page:
     has_body: bool = False
 
 
-def windows_of(text: str, pieces: Sequence[Piece], target: int, minimum: int) -> list[Section]:
+def windows_of(
+    text: str, pieces: Sequence[Piece], target: int, minimum: int, room_under: Callable[[tuple[str, ...]], int]
+) -> list[Section]:
     """Each window as a section of its own: up to ``target`` tokens of whole pieces of one page.
 
-    A heading, or a line that introduces a list, goes with what follows it. A last window of a page that is smaller than
-    ``minimum`` goes with the one before, or shares evenly with it. Only a piece that is larger alone makes a larger window.
+    ``room_under`` says how many tokens fit under a heading path. A heading, or a line that introduces a list, goes with
+    what follows it. A last window that is smaller than ``minimum`` goes with the one before, or shares evenly with it.
+    Only a piece that is larger alone makes a larger window.
     """
-    return [
-        _section(window, page.number) for page in _pages(text, pieces) for window in _windows(text, page, target, minimum)
-    ]
+    found: list[Section] = []
+    for page in _pages(text, pieces):
+        paths = {(piece.start, piece.end): path for piece, path in page.placed}
+        for run in anchored_runs(text, [piece for piece, _ in page.placed], target):
+            # The headings change within a run, and their room with them: the least of it is enough for all.
+            room = min(room_under(path) for path in {paths[piece.start, piece.end] for piece in run})
+            found += [
+                _section([(piece, paths[piece.start, piece.end]) for piece in group], page.number)
+                for group in _fill(run, min(target, max(1, room)), minimum)
+            ]
+    return found
 
 
 def _pages(text: str, pieces: Sequence[Piece]) -> list[_Page]:
@@ -66,13 +77,6 @@ def _take_headings(page: _Page | None) -> list[Placed]:
     return carried
 
 
-def _windows(text: str, page: _Page, target: int, minimum: int) -> list[list[Placed]]:
-    paths = {(piece.start, piece.end): path for piece, path in page.placed}
-    runs = anchored_runs(text, [piece for piece, _ in page.placed], target)
-    groups = [group for run in runs for group in _fill(run, target, minimum)]
-    return [[(piece, paths[piece.start, piece.end]) for piece in group] for group in groups if group]
-
-
 def _fill(pieces: Sequence[Piece], target: int, minimum: int) -> list[list[Piece]]:
     groups: list[list[Piece]] = [[]]
     size = 0
@@ -92,7 +96,7 @@ def _fill(pieces: Sequence[Piece], target: int, minimum: int) -> list[list[Piece
         else:
             half = Section(tuple(last), (), None)
             groups[-2:] = split_section(half, max(1, -(-total // 2)), max(1, int(target * MERGED)))
-    return groups
+    return [group for group in groups if group]
 
 
 def _tokens(group: Sequence[Piece]) -> int:

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from chunks import FIXED, count_words, document, heading, paragraph, texts, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.block import Block, assemble
+from ingest.block import Block
 from ingest.chunk import chunk
 from ingest.chunking import ChunkingSettings
 from ingest.elements import Chunk, Element, ElementKind, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
-
-FIXED = 2  # a start and an end token
-
-
-def count_words(texts: Sequence[str]) -> list[int]:
-    """A tokenizer for tests: a token for each eight letters of a word and for each other sign."""
-    return [
-        FIXED + sum(-(-len(part) // 8) if part.isalnum() else len(part) for part in re.findall(r"\w+|[^\w\s]+", text))
-        for text in texts
-    ]
-
-
-def document(*blocks: Block, title: str | None = None) -> ParsedDocument:
-    return assemble(blocks, "text/plain", title)
-
-
-def heading(text: str, level: int = 1, page: int | None = None) -> Block:
-    return Block(ElementKind.HEADING, text, level=level, page=page)
-
-
-def paragraph(text: str, page: int | None = None) -> Block:
-    return Block(ElementKind.PARAGRAPH, text, page=page)
-
-
-def texts(parsed: ParsedDocument, chunks: Sequence[Chunk]) -> list[str]:
-    return [parsed.text[each.start : each.end] for each in chunks]
-
-
-def words(count: int, start: int = 0) -> str:
-    return " ".join(f"w{number}" for number in range(start, start + count))
 
 
 def check_invariants(parsed: ParsedDocument, chunks: Sequence[Chunk], max_tokens: int) -> None:
@@ -122,7 +92,9 @@ def test_nothing_is_lost_or_too_long_whatever_the_settings(
         repeated = parsed.text[each.start : covered]
         if repeated.strip():
             assert count_words([repeated])[0] - FIXED <= chunking.overlap_tokens
-            assert before is not None and before.page == each.page and before.end == covered
+            assert before is not None
+            assert before.page == each.page
+            assert before.end == covered
             kinds = {e.kind for e in parsed.elements if e.start < covered and each.start < e.end}
             assert kinds <= {ElementKind.PARAGRAPH, ElementKind.LIST_ITEM}
         own.append(Chunk(max(covered, each.start), each.end, context=each.context))
@@ -298,7 +270,9 @@ def test_the_callers_title_stands_for_the_documents() -> None:
 
 def test_a_title_equal_to_the_heading_is_not_said_twice() -> None:
     parsed = document(heading("Leave"), *[paragraph(words(20, 20 * number)) for number in range(4)], title="Leave")
-    assert [each.context for each in chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=40, minimum_tokens=20))] == ["", "Leave"]
+    assert [
+        each.context for each in chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=40, minimum_tokens=20))
+    ] == ["", "Leave"]
 
 
 def test_tokens_are_counted_in_few_batches() -> None:
