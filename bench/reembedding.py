@@ -1,6 +1,6 @@
 """How much of a long document is embedded again after one edit in it.
 
-    python -m bench.reembedding FOLDER [--only title-160,size-160] [--edits 8] [--out FILE]
+    python -m bench.reembedding FOLDER [--only title-160,size-160] [--edits 6] [--out FILE]
 
 FOLDER holds ``chunking/corpora/*.md``: five texts of 40 to 740 thousand characters without headings, the worst case, where every
 cut could depend on all that stands before. Each edit is made alone, at a sentence's end drawn by a fixed seed: ``sentence`` adds
@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="title-160,size-160")
-    parser.add_argument("--edits", type=int, default=8)
+    parser.add_argument("--edits", type=int, default=6)
     parser.add_argument("--encoder", default="all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()

@@ -24,6 +24,7 @@ from retrieval.access import EVERYTHING
 from retrieval.answering import Ask, answer
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
+from retrieval.store import load_documents
 
 # The fake encoder's token is four characters, and its window 64 tokens.
 SIZE = {"strategy": "size", "target_tokens": 40, "minimum_tokens": 10}
@@ -250,6 +251,21 @@ def test_what_cannot_be_cut_again_says_why(database: Database) -> None:
         rechunk(fake_ingestion(database, FakeEncoder(name="another")), "default")
     with pytest.raises(NotFound):
         rechunk(fake_ingestion(database), "nowhere")
+
+
+def test_the_index_knows_what_is_said_again(sqlite_database: Database) -> None:
+    encoder = FakeEncoder()
+    change(sqlite_database, OVERLAP)
+    put(fake_ingestion(sqlite_database, encoder), 1)
+    with sqlite_database.read() as session:
+        (document,) = load_documents(session, session.scalars(select(Document.id)).all(), encoder.name)
+    pieces = document.chunks
+    assert pieces[0].repeated == 0
+    assert any(piece.repeated for piece in pieces)
+    for before, piece in itertools.pairwise(pieces):
+        assert before.text.endswith(piece.text[: piece.repeated])
+    own = [" ".join(piece.text[piece.repeated :].split()) for piece in pieces]
+    assert " ".join(each for each in own if each) == " ".join(text(1).split())
 
 
 def test_passages_of_an_answer_do_not_overlap(database: Database) -> None:

@@ -77,7 +77,9 @@ def test_a_whole_table_that_does_not_fit_is_cut_into_rows_under_its_header() -> 
 
 
 def test_a_table_whose_headings_leave_it_no_room_takes_them_along() -> None:
-    table = "\n".join(["Name | Value", *[f"r{number} | {words(6)}" for number in range(6)]])  # fits, alone
+    rows = [f"r{number} | {words(7)}" for number in range(5)]
+    table = "\n".join(["Name | Value", *rows, f"r5 | {words(6)}"])
+    assert count_words([table])[0] == 58, "fits a window of 62, but not with the four tokens of its heading"
     parsed = document(heading("Prices of the season"), Block(ElementKind.TABLE, table))
     chunks = chunk(parsed, count_words, 62, ChunkingSettings("title", 60, 5, 0, "whole"))
     assert texts(parsed, chunks)[0].startswith("Prices of the season\n\nName | Value\nr0")
