@@ -289,7 +289,7 @@ def _secret(name: str, secrets: Mapping[str, str] | None) -> str:
     if secrets is None:
         return ""
     if not secrets.get(name):
-        raise _invalid("options", f"The secret {name} is not among those that sources may use.", code="secret_missing")
+        raise _invalid("options", f"The secret {name} is not set: the operator gives it to sources as FOOTNOTE_SECRET_{name}.", code="secret_missing")
     return secrets[name]
 
 
