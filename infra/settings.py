@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -58,6 +59,12 @@ def _database_url(raw: str) -> str:
     raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
 
+def _languages(raw: str) -> str:
+    if re.fullmatch(r"[A-Za-z]\w*(?:/\w+)?(?:\+[A-Za-z]\w*(?:/\w+)?)*", raw, re.ASCII):
+        return raw
+    raise ValueError("names of Tesseract's languages joined by +, as in eng or eng+deu")
+
+
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
 
@@ -102,6 +109,9 @@ class Settings:
     max_upload_mb: int = _setting(100, _integer(1, 10_000), "Largest accepted request body, in MiB.")
     parse_timeout_s: int = _setting(120, _integer(1, 3600), "Seconds that one document may take to parse.")
     parse_memory_mb: int = _setting(2048, _integer(256, 65536), "Memory that one document may take to parse, in MiB.")
+    ocr: str | None = _setting(
+        None, _languages, "Languages that text in scans and pictures is recognised in, e.g. eng+deu; unset = it is not."
+    )
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -8,12 +8,15 @@ from typing import Any
 import yaml
 from lxml import etree, html
 from markdown_it import MarkdownIt
+from mdit_py_plugins.footnote import footnote_plugin
 
 from infra.errors import Unprocessable
+from ingest.footnotes import place_footnotes
+from ingest.tree import replace_by_text, text_before
 
-# CommonMark with tables. Python-Markdown, which the parsing library uses, flattens lists nested by two
+# CommonMark with tables and footnotes. Python-Markdown, which the parsing library uses, flattens lists nested by two
 # spaces and takes a list that follows a paragraph directly for a part of it.
-_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"]).use(footnote_plugin)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 # Lines of site generators: {% include x %}, {: .class}, {::nomarkdown}.
 _TEMPLATE_LINE = re.compile(r"^[ \t]*(?:\{%.*?%\}|\{:.*?\})[ \t]*$", re.MULTILINE)
@@ -66,7 +69,8 @@ def tidy_html(markup: str) -> tuple[str, str | None]:
     """Return ``markup`` ready for partitioning, and its ``<title>``.
 
     Hidden elements are removed; folded ones, figures and forms are kept; ordered items get their numbers;
-    an image gives way to its description. Raises ``Unprocessable`` where nothing can be parsed.
+    an image gives way to its description, footnotes stand where they are referred to, and 10 to the 6th is not
+    106. Raises ``Unprocessable`` where nothing can be parsed.
     """
     try:
         root = html.document_fromstring(
@@ -76,17 +80,20 @@ def tidy_html(markup: str) -> tuple[str, str | None]:
         raise Unprocessable("The file holds no readable HTML.", code="malformed") from error
     heading = root.find(".//title")
     title = " ".join(heading.itertext()).strip() if heading is not None else ""
+    place_footnotes(root)
     for element in list(root.iter(etree.Element)):
         if element.tag is etree.ProcessingInstruction or not isinstance(element.tag, str):
             continue
         if _is_hidden(element):
-            _remove(element, "")
+            replace_by_text(element, "")
         elif element.tag == "img":
-            _remove(element, _description(element.get("alt") or ""))
+            replace_by_text(element, _description(element.get("alt") or ""))
         elif element.tag == "a" and "headerlink" in (element.get("class") or ""):
-            _remove(element, "")
+            replace_by_text(element, "")
         elif element.tag == "li":
             _mark_item(element)
+        elif element.tag == "sup":
+            _mark_power(element)
         else:
             element.tag = _SHOWN_AS.get(element.tag, element.tag)
     return etree.tostring(root, encoding="unicode", method="html"), title or None
@@ -98,23 +105,16 @@ def _is_hidden(element: etree._Element) -> bool:
     )
 
 
-def _remove(element: etree._Element, instead: str) -> None:
-    """Take ``element`` out, leaving its tail, and ``instead`` in its place."""
-    parent, tail = element.getparent(), instead + (element.tail or "")
-    if parent is None:
-        return
-    before = element.getprevious()
-    if before is not None:
-        before.tail = (before.tail or "") + tail
-    else:
-        parent.text = (parent.text or "") + tail
-    parent.remove(element)
-
-
 def _description(alt: str) -> str:
     """An image's description if it is words, not a file's name or a single label."""
     alt = alt.strip()
     return f" {alt} " if " " in alt and not _FILE_NAME.search(alt) else ""
+
+
+def _mark_power(element: etree._Element) -> None:
+    text = (element.text or "").strip()
+    if text[:1].isdigit() and text_before(element)[-1:].isdigit():
+        element.text = f"^{text}"
 
 
 def _mark_item(item: etree._Element) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdfminer.converter import PDFPageAggregator
-from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
+from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTImage, LTPage, LTTextBox, LTTextLine
 from pdfminer.pdfdocument import (
     PDFDocument,
     PDFEncryptionError,
@@ -42,16 +42,24 @@ _PAGE_NUMBER = re.compile(
 _DIGITS = re.compile(r"\d+")
 _EDGE = 0.12  # of the page's height, where running heads and feet stand
 _REPEATED = 0.3  # of the pages
+_STAMP = 60  # letters that a scanner may write on a page, as its own name and the date
+_COVERED = 0.5  # of the page
 
 
-def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
+def read_pdf(data: bytes, ocr: str | None = None) -> tuple[list[Block], str | None]:
     """Return a PDF's blocks with their pages, and its title.
 
-    Raises ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan without a text layer.
+    ``ocr`` names Tesseract's languages if pages without a text layer are to be recognised. Raises
+    ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan that was not recognised.
     """
+    pictures: list[int] = []
+    pages: list[tuple[float, list[Line]]] = []
     try:
         title = _document_title(data)
-        pages = [(page.height, list(_lines(page, number))) for number, page in enumerate(_pages(data), 1)]
+        for number, page in enumerate(_pages(data), 1):
+            pages.append((page.height, list(_lines(page, number))))
+            if _is_picture(page, pages[-1][1]):
+                pictures.append(number)
     except (PDFPasswordIncorrect, PDFEncryptionError) as error:
         raise encrypted() from error
     except PDFTextExtractionNotAllowed as error:
@@ -71,13 +79,40 @@ def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
         raise Unprocessable("The PDF is damaged and cannot be read.", code="malformed") from error
     if not pages:
         raise Unprocessable("The PDF is damaged: no page can be found in it.", code="malformed")
+    if ocr and pictures:
+        # Here and not above: its libraries are an extra, and need not be installed where recognition is off.
+        from ingest.ocr import recognise_pdf  # noqa: PLC0415
+
+        for number, recognised in recognise_pdf(data, pictures, ocr):
+            pages[number - 1] = recognised
     lines = _without_running_text(pages)
     if not any(any(map(str.isalnum, line.text)) for line in lines):
-        raise Unprocessable(
-            "The PDF has no text layer, only pictures of pages: run text recognition (OCR) on it first.",
-            code="no_text",
+        found = (
+            "and text recognition found none in its pictures: send a sharper scan"
+            if ocr
+            else "only pictures of pages: turn text recognition on (FOOTNOTE_OCR), or send a PDF with text"
         )
+        raise Unprocessable(f"The PDF has no text layer, {found}.", code="no_text")
     return blocks_of_lines(lines), title
+
+
+def _is_picture(page: LTPage, lines: list[Line]) -> bool:
+    """Whether a page is a scan: it has no text, or a picture over most of it and no more text than a stamp."""
+    letters = sum(sum(map(str.isalnum, line.text)) for line in lines)
+    if not letters:
+        return True
+
+    def area(container: LTContainer) -> float:  # type: ignore[type-arg]
+        return sum(
+            item.width * item.height
+            if isinstance(item, LTImage)
+            else area(item)
+            if isinstance(item, LTContainer)
+            else 0.0
+            for item in container
+        )
+
+    return letters < _STAMP and area(page) > _COVERED * page.width * page.height
 
 
 class _Interpreter(PDFPageInterpreter):
