@@ -11,6 +11,8 @@ MAX_UNPACKED = 1 << 30
 MAX_RATIO = 200
 _SMALL = 32 << 20  # a ratio says nothing about a container this small
 MAX_MEMBERS = 20_000
+_MOST = 1_032  # to 1: what deflate can do at most (zlib's technical details)
+_SLACK = 1_024
 _TYPES = "[Content_Types].xml"
 # Documents with macros, templates and shows hold the same parts as plain documents, which the readers ask for by name.
 _KINDS = tuple(
@@ -33,10 +35,12 @@ def check_archive(data: bytes, *, max_unpacked: int = MAX_UNPACKED) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
         raise Unprocessable("The file is damaged: its zip container cannot be opened.", code="malformed") from error
     if any(member.flag_bits & 1 for member in members):
         raise Unprocessable("The file is protected by a password: send a copy without one.", code="encrypted")
+    if any(each.compress_size > len(data) or each.file_size > _MOST * each.compress_size + _SLACK for each in members):
+        raise Unprocessable("The file is damaged: its zip container states sizes that cannot be.", code="malformed")
     unpacked = sum(member.file_size for member in members)
     ratio = unpacked / max(1, len(data))
     if unpacked > max_unpacked or (unpacked > _SMALL and ratio > MAX_RATIO) or len(members) > MAX_MEMBERS:

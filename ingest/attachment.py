@@ -51,7 +51,7 @@ def attachment_blocks(attachments: Iterable[Attachment], read: ReadAttachment, d
             yield Block(ElementKind.PARAGRAPH, f"The attachments after the first {MAX_ATTACHMENTS} were not read.")
             return
         if depth >= MAX_DEPTH:
-            yield _unread(attachment.name, "It lies too deep in other messages")
+            yield too_deep(attachment.name)
             continue
         try:
             blocks = read(attachment)
@@ -72,6 +72,11 @@ def nested(blocks: Iterable[Block], levels: int) -> Iterator[Block]:
 def plain_name(name: str) -> str:
     """A file's name without the folders that its sender may have put before it."""
     return name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip() or "unnamed"
+
+
+def too_deep(name: str) -> Block:
+    """What is said of a file or message that lies deeper in other messages than is read."""
+    return _unread(name, "It lies too deep in other messages")
 
 
 def _unread(name: str, reason: str) -> Block:

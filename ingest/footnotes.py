@@ -12,9 +12,24 @@ from lxml import etree
 
 from ingest.tree import replace_by_text
 
-_BLOCKS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ul", "ol", "dl", "dt", "dd", "blockquote", "pre", "table"} | {
-    *("thead", "tbody", "tr", "td", "th", "caption", "figure")
-}
+_BLOCKS = {
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "li",
+    "ul",
+    "ol",
+    "dl",
+    "dt",
+    "dd",
+    "blockquote",
+    "pre",
+    "table",
+} | {*("thead", "tbody", "tr", "td", "th", "caption", "figure")}
 
 
 def place_footnotes(root: etree._Element) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage, Message
 
 from infra.errors import Unprocessable
-from ingest.attachment import MAX_DEPTH, Attachment, ReadAttachment, attachment_blocks, nested, plain_name
+from ingest.attachment import MAX_DEPTH, Attachment, ReadAttachment, attachment_blocks, nested, plain_name, too_deep
 from ingest.block import Block
 from ingest.decode import decode_text
 from ingest.elements import ElementKind
@@ -39,10 +39,9 @@ def read_mail(data: bytes, readers: MailReaders, depth: int) -> tuple[list[Block
     message = email.message_from_bytes(data, policy=email.policy.default)
     if not message.keys():
         raise Unprocessable("The file is called an e-mail, but has no mail headers.", code="malformed")
-    blocks = list(_message_blocks(message, readers, depth))
-    if not any(block.kind is not ElementKind.HEADING for block in blocks[2:]) and _is_encrypted(message):
+    if _is_encrypted(message) and not any(_content(part).strip() for part in _bodies(message)):
         raise Unprocessable("The e-mail is encrypted: send its readable text instead.", code="encrypted")
-    return blocks, _header(message, "Subject")
+    return list(_message_blocks(message, readers, depth)), _header(message, "Subject")
 
 
 def header_block(fields: list[tuple[str, str]]) -> Block | None:
@@ -66,7 +65,11 @@ def _message_blocks(message: EmailMessage, readers: MailReaders, depth: int) -> 
         inner = part.get_payload() if part.get_content_type() == "message/rfc822" else None
         if isinstance(inner, list):
             for each in inner:
-                if isinstance(each, EmailMessage) and depth < MAX_DEPTH:
+                if not isinstance(each, EmailMessage):
+                    continue
+                if depth >= MAX_DEPTH:
+                    yield too_deep(_header(each, "Subject") or "a message")
+                else:
                     yield from nested(_message_blocks(each, readers, depth + 1), 1)
         elif part.get_content_maintype() != "message":
             attachments.append(Attachment(_name(part), part.get_content_type(), _payload(part), inline))

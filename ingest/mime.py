@@ -116,10 +116,11 @@ _BINARY_READERS = {
     Reader.PDF,
 }
 
+_COMPOUND = {Reader.DOC, Reader.PPT, Reader.XLS, Reader.MSG}
 _UNREAD = {"pub": "a Publisher file (.pub) is not read: export it as .pdf and send that"}
 _READ = (
-    "Markdown, HTML, text, RST, Org, RTF, DOCX, DOC, ODT, PPTX, PPT, XLSX, XLS, CSV, TSV, EPUB, EML, MSG, XML, JSON, YAML,"
-    " source code and PDF"
+    "Markdown, HTML, text, RST, Org, RTF, DOCX, DOC, ODT, PPTX, PPT, ODP, XLSX, XLS, ODS, CSV, TSV, EPUB, EML, MSG, XML, JSON,"
+    " YAML, source code and PDF"
 )
 _HTML_START = re.compile(
     r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
@@ -173,7 +174,7 @@ def detect_format(data: bytes, filename: str, content_type: str | None = None) -
     if data.startswith(b"PK\x03\x04"):
         return _zip_format(data, label)
     if data.startswith(olefile.MAGIC):
-        return _ole_format(data)
+        return _ole_format(data, label)
     if (kind := filetype.guess(data[:8192])) is not None:
         known = _BY_MIME.get(kind.mime)
         if known is None:
@@ -223,7 +224,7 @@ def _zip_format(data: bytes, label: Format | None) -> Format:
             if "mimetype" in names:
                 with archive.open("mimetype") as member:
                     kind = member.read(100).decode("ascii", "replace").strip()
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, ValueError, RuntimeError) as error:
         raise Unprocessable("The file is damaged: its zip container cannot be opened.", code="malformed") from error
     if kind in _BY_MIME:
         return _BY_MIME[kind]
@@ -235,7 +236,7 @@ def _zip_format(data: bytes, label: Format | None) -> Format:
     raise unsupported("a ZIP archive is not read: send the files in it one by one")
 
 
-def _ole_format(data: bytes) -> Format:
+def _ole_format(data: bytes, label: Format | None) -> Format:
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as container:
             streams = {"/".join(path).lower() for path in container.listdir()}
@@ -251,6 +252,8 @@ def _ole_format(data: bytes) -> Format:
         return _BY_READER[Reader.DOC]
     if "powerpoint document" in streams:
         return _BY_READER[Reader.PPT]
+    if label is not None and label.reader in _COMPOUND:
+        raise _mislabelled(label)
     raise unsupported("this Office file is of a kind that is not read: save it as .docx, .xlsx, .pptx or .pdf")
 
 

@@ -17,7 +17,7 @@ from oxmsg.recipient import Recipient
 from oxmsg.storage import Storage
 
 from infra.errors import Unprocessable
-from ingest.attachment import MAX_DEPTH, Attachment, attachment_blocks, nested, plain_name
+from ingest.attachment import MAX_DEPTH, Attachment, attachment_blocks, nested, plain_name, too_deep
 from ingest.block import Block
 from ingest.decode import decode_text
 from ingest.elements import ElementKind
@@ -80,7 +80,9 @@ def _message_blocks(message: Message, storage: Storage, readers: MailReaders, de
         inner = next((each for each in attached.storages if each.name == _ATTACHED_MESSAGE), None)
         if inner is None:
             files += _file(attached)
-        elif depth < MAX_DEPTH:
+        elif depth >= MAX_DEPTH:
+            yield too_deep("a message")
+        else:
             yield from nested(_message_blocks(AttachedMessage(inner), inner, readers, depth + 1), 1)
     yield from attachment_blocks(files, readers.attachment, depth)
 

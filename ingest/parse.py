@@ -17,7 +17,6 @@ from typing import Any
 # Before the import: its telemetry and its advertisement are read from the environment there.
 os.environ.update(DO_NOT_TRACK="1", SCARF_NO_ANALYTICS="true", UNSTRUCTURED_DISABLE_NOTICE="1")
 
-import pptx
 import unstructured.nlp.tokenize as unstructured_nlp
 from unstructured.partition.docx import partition_docx
 from unstructured.partition.html import partition_html
@@ -40,6 +39,7 @@ from ingest.mime import Format, Reader, detect_format, image_off
 from ingest.msg import read_msg
 from ingest.pdf import read_pdf
 from ingest.sheet import read_xls, read_xlsx
+from ingest.slides import tidy_pptx
 from ingest.styles import HeadingStyles
 from ingest.table import column_count, delimited_rows, html_rows, table_text
 from ingest.text import read_text
@@ -81,20 +81,22 @@ def _read(
     data: bytes, filename: str, content_type: str | None, context: Context
 ) -> tuple[Format, list[Block], str | None]:
     """A file's format, its blocks and its title; raises as ``parse`` does."""
-    form = detect_format(data, filename, content_type)
-    if form.reader in _ZIPPED:
-        check_archive(data)
+    kind = ""
     try:
+        form = detect_format(data, filename, content_type)
+        kind = f" as {form.reader.upper()}"
+        if form.reader in _ZIPPED:
+            check_archive(data)
         return form, *_READERS[form.reader](data, form, context)
     except FootnoteError:
         raise
-    except (MemoryError, RecursionError) as error:
+    except MemoryError as error:
         raise Unprocessable("Reading the file took too much memory.", code="parse_memory") from error
+    except RecursionError as error:
+        raise Unprocessable("The file is nested too deeply to be read.", code="malformed") from error
     except Exception as error:  # whatever a third-party reader raises on a damaged file costs that file only
-        raise Unprocessable(
-            f"The file is damaged: it cannot be read as {form.reader.upper()} ({type(error).__name__}).",
-            code="malformed",
-        ) from error
+        name = type(error).__name__ if type(error).__name__ != "error" else f"{type(error).__module__}.error"
+        raise Unprocessable(f"The file is damaged: it cannot be read{kind} ({name}).", code="malformed") from error
 
 
 # -- elements of the library to blocks
@@ -208,12 +210,7 @@ def _docx(data: bytes, _: Format, __: Context) -> Read:
 
 def _pptx(data: bytes, _: Format, __: Context) -> Read:
     """A slide's title first, then its shapes, then the speaker's notes."""
-    data = as_plain_document(data)
-    notes = {
-        number: slide.notes_slide.notes_text_frame.text
-        for number, slide in enumerate(pptx.Presentation(io.BytesIO(data)).slides, 1)
-        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None
-    }
+    data, notes = tidy_pptx(as_plain_document(data))
     slides: dict[int, list[Block]] = {number: [] for number in notes}
     for element in partition_pptx(file=io.BytesIO(data), include_slide_notes=False, **_QUIET):
         text, page, depth = (

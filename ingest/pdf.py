@@ -53,6 +53,7 @@ def read_pdf(data: bytes, ocr: str | None = None) -> tuple[list[Block], str | No
     ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan that was not recognised.
     """
     pictures: list[int] = []
+    images = False
     pages: list[tuple[float, list[Line]]] = []
     try:
         title = _document_title(data)
@@ -60,6 +61,7 @@ def read_pdf(data: bytes, ocr: str | None = None) -> tuple[list[Block], str | No
             pages.append((page.height, list(_lines(page, number))))
             if _is_picture(page, pages[-1][1]):
                 pictures.append(number)
+            images = images or _image_area(page) > 0
     except (PDFPasswordIncorrect, PDFEncryptionError) as error:
         raise encrypted() from error
     except PDFTextExtractionNotAllowed as error:
@@ -87,32 +89,35 @@ def read_pdf(data: bytes, ocr: str | None = None) -> tuple[list[Block], str | No
             pages[number - 1] = recognised
     lines = _without_running_text(pages)
     if not any(any(map(str.isalnum, line.text)) for line in lines):
-        found = (
-            "and text recognition found none in its pictures: send a sharper scan"
-            if ocr
-            else "only pictures of pages: turn text recognition on (FOOTNOTE_OCR), or send a PDF with text"
-        )
-        raise Unprocessable(f"The PDF has no text layer, {found}.", code="no_text")
+        raise _no_text(ocr, images)
     return blocks_of_lines(lines), title
+
+
+def _no_text(ocr: str | None, images: bool) -> Unprocessable:
+    if ocr:
+        reason = "has no text layer, and text recognition found none in it: send a sharper scan"
+    elif images:
+        reason = "has no text layer, only pictures of pages: turn text recognition on (FOOTNOTE_OCR), or send a PDF with text"
+    else:
+        reason = "has no text: its pages are empty, drawn or damaged"
+    return Unprocessable(f"The PDF {reason}.", code="no_text")
 
 
 def _is_picture(page: LTPage, lines: list[Line]) -> bool:
     """Whether a page is a scan: it has no text, or a picture over most of it and no more text than a stamp."""
     letters = sum(sum(map(str.isalnum, line.text)) for line in lines)
-    if not letters:
-        return True
+    return not letters or (letters < _STAMP and _image_area(page) > _COVERED * page.width * page.height)
 
-    def area(container: LTContainer) -> float:  # type: ignore[type-arg]
-        return sum(
-            item.width * item.height
-            if isinstance(item, LTImage)
-            else area(item)
-            if isinstance(item, LTContainer)
-            else 0.0
-            for item in container
-        )
 
-    return letters < _STAMP and area(page) > _COVERED * page.width * page.height
+def _image_area(container: LTContainer) -> float:  # type: ignore[type-arg]
+    return sum(
+        item.width * item.height
+        if isinstance(item, LTImage)
+        else _image_area(item)
+        if isinstance(item, LTContainer)
+        else 0.0
+        for item in container
+    )
 
 
 class _Interpreter(PDFPageInterpreter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import select
@@ -23,6 +24,7 @@ from ingest.languages import check_languages
 from ingest.worker import Job, Outcome, read_bytes, write_message
 
 _START_S = 120.0
+_END_S = 5.0
 _RECYCLE_AFTER = 500  # files: libraries keep caches, and fragments of memory
 _PROGRAMS = ("soffice", "libreoffice", "tesseract")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -153,6 +155,9 @@ class _Worker:
             return outcome
         self.spent = True
         late = time.monotonic() >= deadline
+        if not late:  # it ended by itself, and how it did is the verdict: do not kill it on its way out
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
         self._kill()
         return _did_not_answer(self._process.wait(), timeout_s if late else None)
 

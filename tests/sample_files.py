@@ -15,13 +15,13 @@ import docx
 import openpyxl
 import pptx
 import pypandoc
+from outlook import outlook_message
 from PIL import Image, ImageDraw, ImageFont
 from pptx.util import Inches
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.office import find_libreoffice
-from outlook import outlook_message
 
 ROWS = [("Name", "Days"), ("Ann", "27"), ("Bo", "32")]
 TABLE = "\n".join(" | ".join(row) for row in ROWS)
@@ -153,7 +153,13 @@ def through_libreoffice(data: bytes, form: str, to: str) -> bytes | None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, f"document.{form}")
         source.write_bytes(data)
-        command = [program, f"-env:UserInstallation={Path(folder, 'profile').as_uri()}", "--headless", "--convert-to", to]
+        command = [
+            program,
+            f"-env:UserInstallation={Path(folder, 'profile').as_uri()}",
+            "--headless",
+            "--convert-to",
+            to,
+        ]
         subprocess.run([*command, "--outdir", folder, str(source)], capture_output=True, check=True)
         return Path(folder, f"document.{to}").read_bytes()
 
@@ -176,7 +182,9 @@ _WRITERS: dict[str, Callable[[], bytes | None]] = {
     "a.tsv": lambda: "\n".join("\t".join(row) for row in ROWS).encode(),
     "a.eml": mail,
     "a.msg": outlook,
-    "a.xml": lambda: b"<?xml version='1.0'?><staff><p><name>Ann</name><days>27</days></p><p><name>Bo</name></p></staff>",
+    "a.xml": lambda: (
+        b"<?xml version='1.0'?><staff><p><name>Ann</name><days>27</days></p><p><name>Bo</name></p></staff>"
+    ),
     "a.json": lambda: json.dumps([{"name": name, "days": days} for name, days in ROWS[1:]]).encode(),
     "a.ndjson": lambda: b'{"name": "Ann", "days": 27}\n{"name": "Bo", "days": 32}\n',
     "a.pdf": pdf,

@@ -14,6 +14,7 @@ DEFAULTS = {
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
+    "ocr": None,
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -38,6 +39,7 @@ GOOD = {
     "max_upload_mb": ("5", 5),
     "parse_timeout_s": ("9", 9),
     "parse_memory_mb": ("512", 512),
+    "ocr": ("eng+deu", "eng+deu"),
 }
 
 BAD = {
@@ -54,6 +56,7 @@ BAD = {
     "log_format": ("xml", "one of json, text"),
     "max_upload_mb": ("-1", "a whole number from 1 to 10000"),
     "parse_timeout_s": ("1.5", "a whole number from 1 to 3600"),
+    "ocr": ("eng, deu", "names of Tesseract's languages joined by +, as in eng or eng+deu"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
 }
 
