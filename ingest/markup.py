@@ -14,8 +14,8 @@ from infra.errors import Unprocessable
 from ingest.footnotes import place_footnotes
 from ingest.tree import replace_by_text, text_before
 
-# CommonMark with tables and footnotes; the preset would drop a list in its eleventh level. Python-Markdown, which the parsing library uses, flattens lists nested by two
-# spaces and takes a list that follows a paragraph directly for a part of it.
+# CommonMark with tables and footnotes. Python-Markdown, which the parsing library uses, flattens lists nested by two
+# spaces and takes a list that follows a paragraph directly for a part of it. The preset would drop an eleventh level.
 _MARKDOWN = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).use(footnote_plugin)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 # Lines of site generators: {% include x %}, {: .class}, {::nomarkdown}.

@@ -165,7 +165,8 @@ def _html(data: bytes, _: Format, __: Context) -> Read:
 
 
 def _through_pandoc(data: bytes, form: Format, _: Context) -> Read:
-    return _html_blocks(pandoc.to_html(data, form.reader))
+    blocks, title = _html_blocks(pandoc.to_html(data, form.reader))
+    return blocks, pandoc.odt_title(data) if form.reader is Reader.ODT else title
 
 
 def _office(data: bytes, form: Format, context: Context) -> Read:
