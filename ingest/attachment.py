@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from infra.errors import FootnoteError
+from infra.errors import FootnoteError, Unsupported
 from ingest.block import Block
 from ingest.elements import ElementKind
 
@@ -39,7 +39,8 @@ ReadAttachment = Callable[[Attachment], list[Block]]
 def attachment_blocks(attachments: Iterable[Attachment], read: ReadAttachment, depth: int) -> Iterator[Block]:
     """The blocks of a message's attachments; ``depth`` counts the files that the message lies in, itself included.
 
-    An attachment that cannot be read costs itself only: a line says its name and why. Pictures in the body and
+    An attachment that cannot be read costs itself only: a line says its name, and why unless it is of a kind that
+    is never read. Pictures in the body and
     signatures are no attachments to a reader.
     """
     number = 0
@@ -55,9 +56,11 @@ def attachment_blocks(attachments: Iterable[Attachment], read: ReadAttachment, d
             continue
         try:
             blocks = read(attachment)
+        except Unsupported:
+            yield _unread(attachment.name)
+            continue
         except FootnoteError as error:
-            # The first sentence says why; what could be sent in its place is for who uploads a file.
-            yield _unread(attachment.name, error.detail.partition(". ")[0].rstrip("."))
+            yield _unread(attachment.name, error.detail)
             continue
         yield Block(ElementKind.HEADING, attachment.name, level=2)
         yield from nested(blocks, 2)
@@ -76,8 +79,8 @@ def plain_name(name: str) -> str:
 
 def too_deep(name: str) -> Block:
     """What is said of a file or message that lies deeper in other messages than is read."""
-    return _unread(name, "It lies too deep in other messages")
+    return _unread(name, "It lies too deep in other messages.")
 
 
-def _unread(name: str, reason: str) -> Block:
-    return Block(ElementKind.PARAGRAPH, f"Attachment not read: {name}. {reason}.")
+def _unread(name: str, reason: str = "") -> Block:
+    return Block(ElementKind.PARAGRAPH, f"Attachment not read: {name}. {reason}".rstrip())

@@ -43,7 +43,7 @@ from ingest.slides import tidy_pptx
 from ingest.styles import HeadingStyles
 from ingest.table import column_count, delimited_rows, html_rows, table_text
 from ingest.text import read_text
-from ingest.title import derived_title
+from ingest.title import NO_TITLES, derived_title
 from ingest.word import tidy_docx
 
 if not hasattr(unstructured_nlp, "_get_nlp"):
@@ -166,7 +166,9 @@ def _html(data: bytes, _: Format, __: Context) -> Read:
 
 def _through_pandoc(data: bytes, form: Format, _: Context) -> Read:
     blocks, title = _html_blocks(pandoc.to_html(data, form.reader))
-    return blocks, pandoc.odt_title(data) if form.reader is Reader.ODT else title
+    if form.reader is Reader.ODT:
+        title = pandoc.odt_title(data)
+    return blocks, None if title is not None and title.lower() in NO_TITLES else title
 
 
 def _office(data: bytes, form: Format, context: Context) -> Read:

@@ -11,6 +11,8 @@ SECTION = re.compile(
     r"(?:\d+(?:\.\d+)*\.?|(?:chapter|section|part|appendix|annex|article)\s+\w+[.:]?)\s+\S", re.IGNORECASE
 )
 MAX_TITLE_WORDS = 8
+# What programs write where nobody gave a title.
+NO_TITLES = {"word document", "document", "untitled", "untitled document", "powerpoint presentation"}
 _TITLE_LINES = 3
 _TITLE_LENGTH = 200
 _SHEETS = {

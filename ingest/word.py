@@ -20,6 +20,7 @@ _WRAPPERS = (qn("w:ins"), qn("w:moveTo"), qn("w:smartTag"), qn("w:customXml"), q
 _WRAPPED = (qn("w:r"), qn("w:p"), qn("w:tbl"), qn("w:tr"), qn("w:tc"), qn("w:hyperlink"), *_WRAPPERS, qn("w:sdt"))
 _ALTERNATIVES = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_INLINE = qn("wp:inline")
 _TEXT_BOX = qn("w:txbxContent")
 _NOTES = {qn("w:footnoteReference"): "footnote", qn("w:endnoteReference"): "endnote"}
 
@@ -63,8 +64,9 @@ def _unfold_boxes(body: etree._Element) -> bool:
     """Put a text box's paragraphs after the paragraph or table that it hangs on."""
     changed = False
     for box in list(body.iter(_TEXT_BOX)):
-        if any(each.tag == _FALLBACK for each in box.iterancestors()):
-            continue  # the same box once more, for old readers
+        # The same box once more, for old readers; or one that stands in the line, whose text the partitioner reads there.
+        if any(each.tag in {_FALLBACK, _INLINE} for each in box.iterancestors()):
+            continue
         block = _top_block(box, body)
         if block is None or any(each.tag == _TEXT_BOX for each in box.iterancestors()):
             continue

@@ -60,3 +60,10 @@ def test_a_document_with_macros_is_declared_as_a_plain_one() -> None:
         assert archive.read("word/document.xml") == b"<w/>"
     other = zipped({"[Content_Types].xml": plain.encode()})
     assert as_plain_document(other) is other
+
+
+def test_the_limit_on_what_is_unpacked() -> None:
+    data = zipped({"a.xml": b"text " * 1000})
+    check_archive(data, max_unpacked=5_000)
+    with pytest.raises(Unprocessable, match="unpacks from"):
+        check_archive(data, max_unpacked=4_999)
