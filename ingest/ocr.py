@@ -6,6 +6,7 @@ where the operator turned recognition on: its libraries are an extra.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import statistics
@@ -34,18 +35,21 @@ Page = tuple[float, list[Line]]
 
 
 def recognise_pdf(data: bytes, numbers: Iterable[int], languages: str) -> Iterator[tuple[int, Page]]:
-    """The pages of a PDF with these 1-based ``numbers``, recognised. ``languages`` are Tesseract's, as in ``eng+deu``."""
-    document = pypdfium2.PdfDocument(data)
-    try:
+    """The pages of a PDF with these 1-based ``numbers``, recognised. ``languages`` are Tesseract's, as in ``eng+deu``.
+
+    A page that cannot be drawn is left out: the other pages may have text of their own.
+    """
+    with contextlib.suppress(pypdfium2.PdfiumError), contextlib.closing(pypdfium2.PdfDocument(data)) as document:
         for number in numbers:
-            page = document[number - 1]
-            width, height = page.get_size()
-            scale = min(_DPI / 72, math.sqrt(_MAX_PIXELS / max(1.0, width * height)))
-            picture = page.render(scale=scale, grayscale=True).to_pil()
-            page.close()
+            try:
+                page = document[number - 1]
+                width, height = page.get_size()
+                scale = min(_DPI / 72, math.sqrt(_MAX_PIXELS / max(1.0, width * height)))
+                picture = page.render(scale=scale, grayscale=True).to_pil()
+            except (pypdfium2.PdfiumError, IndexError):
+                continue
             yield number, _page(picture, number, languages, 1 / scale)
-    finally:
-        document.close()
+            page.close()
 
 
 def recognise_image(data: bytes, languages: str) -> list[Page]:

@@ -34,7 +34,7 @@ CODES = {
     "parse_timeout",
     "parse_memory",
 }
-A_PATH = re.compile(r"(?:/(?:tmp|home|usr|root|work|var|proc|private)\b|[A-Za-z]:\\|\bsite-packages\b|Traceback)")
+A_PATH = re.compile(r"(?:/(?:tmp|home|usr|root|var|proc|private)\b|[A-Za-z]:\\|\bsite-packages\b|Traceback)")
 
 
 def whole_files() -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from sample_files import picture, scan
 
@@ -66,3 +67,13 @@ def test_in_the_sandbox(tmp_path: Path) -> None:
 def test_a_language_that_is_not_installed_stops_the_start() -> None:
     with pytest.raises(SettingsError, match="xyz"):
         Sandbox(timeout_s=1, memory_mb=256, ocr="xyz")
+
+
+def test_a_page_that_cannot_be_drawn_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise pypdfium2.PdfiumError("broken")
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", fail)
+    assert pages(parse(scan(FIRST, SECOND), "scan.pdf", ocr="eng")) == {2: SECOND}
+    with pytest.raises(Unprocessable, match="recognition found none"):
+        parse(scan(FIRST), "scan.pdf", ocr="eng")
