@@ -289,7 +289,8 @@ def _secret(name: str, secrets: Mapping[str, str] | None) -> str:
     if secrets is None:
         return ""
     if not secrets.get(name):
-        raise _invalid("options", f"The secret {name} is not set: the operator gives it to sources as FOOTNOTE_SECRET_{name}.", code="secret_missing")
+        detail = f"The secret {name} is not set: the operator gives it to sources as FOOTNOTE_SECRET_{name}."
+        raise _invalid("options", detail, code="secret_missing")
     return secrets[name]
 
 
