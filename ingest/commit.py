@@ -80,24 +80,26 @@ def commit_document(
     )
     session.flush()
     _store_vectors(session, encoder, {piece.vector_hash for piece in prepared.chunks}, vectors)
-    session.execute(
-        insert(ChunkRow),
-        [
-            {
-                "id": new_id("chk"),
-                "document_id": document.id,
-                "version": number,
-                "ordinal": ordinal,
-                "char_start": piece.chunk.start,
-                "char_end": piece.chunk.end,
-                "heading_path": list(piece.chunk.heading_path),
-                "page": piece.chunk.page,
-                "context": piece.chunk.context,
-                "vector_hash": piece.vector_hash,
-            }
-            for ordinal, piece in enumerate(prepared.chunks)
-        ],
-    )
+    # A part at a time: the rows of a large document are many times as large as its text.
+    for start in range(0, len(prepared.chunks), _BATCH):
+        session.execute(
+            insert(ChunkRow),
+            [
+                {
+                    "id": new_id("chk"),
+                    "document_id": document.id,
+                    "version": number,
+                    "ordinal": ordinal,
+                    "char_start": piece.chunk.start,
+                    "char_end": piece.chunk.end,
+                    "heading_path": list(piece.chunk.heading_path),
+                    "page": piece.chunk.page,
+                    "context": piece.chunk.context,
+                    "vector_hash": piece.vector_hash,
+                }
+                for ordinal, piece in enumerate(prepared.chunks[start : start + _BATCH], start)
+            ],
+        )
     _drop_unused_vectors(session, removed)
     if collection.encoder is None:
         collection.encoder = encoder
@@ -211,10 +213,9 @@ def _store_vectors(session: Session, encoder: str, needed: set[str], vectors: Ma
     missing = needed - present
     if not missing <= vectors.keys():
         raise VectorVanished
-    if missing:
+    for part in _parts(missing):
         session.execute(
-            insert(Vector),
-            [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in sorted(missing)],
+            insert(Vector), [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in part]
         )
 
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
-from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from api.body import decode
 from api.caller import Caller
+from api.forms import read_form
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
 from api.uploads import spool_stream
 from api.wire import NewDocument
 from infra.errors import (
+    Busy,
     FieldError,
     FootnoteError,
     InvalidInput,
     NotFound,
+    Unavailable,
     Unprocessable,
     Unsupported,
 )
@@ -33,7 +35,7 @@ from infra.telemetry import observe_ingested
 from ingest.collections import get_collection
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
-from ingest.pipeline import ingest_batch
+from ingest.pipeline import OUT_OF_MEMORY, ingest_batch
 from ingest.reading import describe, document_text, get_document, get_document_by_id, list_documents
 from ingest.uploads import submit_uploads, supersede
 from retrieval.access import Access
@@ -92,26 +94,26 @@ async def store(
             blob = await asyncio.to_thread(services.spool.write, [encoded], limit)
     else:
         with_groups = None if allowed_groups is None else _groups(allowed_groups)
+        given = _metadata(metadata)
         blob = await spool_stream(services.spool, request.stream(), limit)
         item = DocumentInput(
             identifier,
             path=services.spool.path(blob),
             filename=filename or identifier.rsplit("/", 1)[-1],
             content_type=content_type,
-            attributes=Attributes(title, url, _metadata(metadata), with_groups),
+            attributes=Attributes(title, url, given, with_groups),
         )
+    if not wait:
+        with _kept_if_queued(services, [blob or ""]):
+            queued = await asyncio.to_thread(_queue, services, caller, name, [(item, blob or "")])
+        return Response(queued, status_code=202)
     try:
-        if wait:
+        async with request.app.state.turns.turn():
             document = await asyncio.to_thread(_store_now, services, caller.access, name, item)
-            return Response(document, status_code=200)
-        return Response(await asyncio.to_thread(_queue, services, caller, name, [(item, blob or "")]), status_code=202)
-    except FootnoteError:
+    finally:
         if blob is not None:
             services.spool.remove([blob])
-        raise
-    finally:
-        if wait and blob is not None:
-            services.spool.remove([blob])
+    return Response(document, status_code=200)
 
 
 @post("/v1/collections/{name:str}/documents", summary="Upload files", status_code=202)
@@ -128,37 +130,44 @@ async def upload(
     caller.require("ingest")
     if not (request.headers.get("content-type") or "").lower().startswith("multipart/form-data"):
         raise Unsupported("Send the files as multipart/form-data, in fields named 'files'.", code="multipart_expected")
-    form = await request.form()
-    attributes = _form_attributes(form.getall("metadata", []), form.getall("allowed_groups", []))
-    files = [part for part in form.getall("files", []) if isinstance(part, UploadFile)]
-    unknown = sorted(set(form.keys()) - {"files", "metadata", "allowed_groups"})
-    if unknown:
-        raise InvalidInput(f"Unknown form field {unknown[0]!r}; allowed: files, metadata, allowed_groups.")
-    if not files:
-        raise InvalidInput("There is no file in the form: send at least one in a field named 'files'.", code="no_files")
     limit = services.settings.max_upload_mb * 2**20
-    items: dict[str, tuple[DocumentInput, str]] = {}
-    blobs: list[str] = []
-    try:
-        for part in files:
-            identifier = check_external_id(part.filename)
-            if identifier in items:
-                raise InvalidInput(
-                    f"Two files are named {identifier!r}: names must differ.", code="duplicate_file_name"
-                )
-            blob = await asyncio.to_thread(services.spool.write, iter(lambda p=part: p.file.read(2**20), b""), limit)  # type: ignore[misc]
-            blobs.append(blob)
-            item = DocumentInput(
-                identifier,
-                path=services.spool.path(blob),
-                filename=identifier,
-                content_type=part.content_type,
-                attributes=attributes,
+    form = await read_form(
+        request.headers["content-type"], request.stream(), services.spool, limit, ("metadata", "allowed_groups")
+    )
+    with _kept_if_queued(services, [file.blob for file in form.files]):
+        if not form.files:
+            raise InvalidInput(
+                "There is no file in the form: send at least one in a field named 'files'.", code="no_files"
             )
-            items[identifier] = (item, blob)
-        return await asyncio.to_thread(_queue, services, caller, name, list(items.values()))
-    except FootnoteError:
-        services.spool.remove(blobs)
+        attributes = _form_attributes(form.fields.get("metadata", []), form.fields.get("allowed_groups", []))
+        items = [
+            (
+                DocumentInput(
+                    file.name,
+                    path=services.spool.path(file.blob),
+                    filename=file.name,
+                    content_type=file.content_type,
+                    attributes=attributes,
+                ),
+                file.blob,
+            )
+            for file in form.files
+        ]
+        return await asyncio.to_thread(_queue, services, caller, name, items)
+
+
+@contextlib.contextmanager
+def _kept_if_queued(services: Services, blobs: Sequence[str]) -> Iterator[None]:
+    """Drop ``blobs`` if the block, which gives them to a job, fails for certain.
+
+    When the connection to the database broke, or the task was cancelled, the job may be there: then they are left to it, or to
+    the next sweep.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, Unavailable) or isinstance(error, Busy):
+            services.spool.remove(blobs)
         raise
 
 
@@ -269,10 +278,9 @@ def _metadata(raw: Any) -> dict[str, Any]:
     return decoded
 
 
-def _form_attributes(metadata: Sequence[Any], groups: Sequence[Any]) -> Attributes:
-    texts = [json.dumps(g) if isinstance(g, list) else str(g) for g in groups]
+def _form_attributes(metadata: Sequence[str], groups: Sequence[str]) -> Attributes:
     return Attributes(
-        metadata=_metadata(metadata[0] if metadata else None), allowed_groups=_groups(texts) if texts else None
+        metadata=_metadata(metadata[0] if metadata else None), allowed_groups=_groups(groups) if groups else None
     )
 
 
@@ -293,8 +301,11 @@ def _store_now(services: Services, access: Access, name: str, item: DocumentInpu
 
 def failure(result: Ingested) -> FootnoteError:
     """The error for a document that could not be read."""
-    kind = Unsupported if result.code == "unsupported_format" else Unprocessable
+    kind = _FAILURES.get(result.code or "", Unprocessable)
     return kind(result.detail or "The document could not be read.", code=result.code)
+
+
+_FAILURES: dict[str, type[FootnoteError]] = {"unsupported_format": Unsupported, OUT_OF_MEMORY: Unavailable}
 
 
 def _queue(services: Services, caller: Caller, name: str, items: list[tuple[DocumentInput, str]]) -> dict[str, Any]:
