@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,26 @@ BATCH = 16
 SourceOpener = Callable[[Source], SourceReader]
 
 log = structlog.get_logger()
+
+
+class Queue(Protocol):
+    """What works off jobs in a process; ``ingest.queue`` has it, and takes a second to load."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    def stop(self) -> None:
+        """End the work at its next batch."""
+        ...
+
+    def wake(self) -> None:
+        """Look for new jobs now."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether jobs get worked on."""
+        ...
 
 
 class Stopped(Exception):  # noqa: N818 - a signal to the queue, not an error for a caller

@@ -108,8 +108,37 @@ def test_ingest_again_and_prune(shell: Shell, files: Path, ingested: dict[str, A
     (tmp_path / "other.md").write_text("# Other\n\nText.\n")
     assert shell.json("ingest", str(tmp_path), "--collection", "pruned")["counts"]["new"] == 1
     (tmp_path / "other.md").rename(tmp_path / "renamed.md")
+    (tmp_path / "more.md").write_text("# More\n\nText.\n")
     counts = shell.json("ingest", str(tmp_path), "--collection", "pruned", "--prune")["counts"]
-    assert (counts["new"], counts["deleted"]) == (1, 1)
+    assert counts == {"scanned": 2, "new": 1, "modified": 1, "unchanged": 0, "deleted": 0, "failed": 0}
+    (tmp_path / "renamed.md").unlink()
+    counts = shell.json("ingest", str(tmp_path), "--collection", "pruned", "--prune")["counts"]
+    assert (counts["scanned"], counts["unchanged"], counts["deleted"]) == (2, 1, 1)
+    assert [d["external_id"] for d in shell.json("documents", "list", "--collection", "pruned")] == ["more.md"]
+    listed = shell.json("sources", "list", "--collection", "pruned")
+    assert [(s["kind"], s["uri"], s["documents"], s["prune"]) for s in listed] == [
+        ("directory", str(tmp_path), 1, True)
+    ]
+
+
+def test_sources(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# A\n\nSome text.\n")
+    (tmp_path / "draft.md").write_text("# Draft\n\nSome text.\n")
+    options = ("--collection", "kept")
+    added = shell.json("sources", "add", str(tmp_path), "--exclude", "draft*", "--schedule", "0 3 * * *", *options)
+    assert (added["kind"], added["exclude"], added["schedule"]) == ("directory", ["draft*"], "0 3 * * *")
+    assert shell.json("sources", "sync", added["id"], *options)["counts"]["new"] == 1
+    shown = shell.json("sources", "show", added["id"], *options)
+    assert (shown["documents"], shown["synced_at"] is not None) == (1, True)
+    printed = shell("sources", "list", *options).stdout
+    assert "0 3 * * *" in printed
+    assert str(tmp_path) in printed
+    assert "exists" in one_line(shell("sources", "add", str(tmp_path), *options), 1)
+    assert "Bad schedule" in one_line(shell("sources", "add", ".", "--schedule", "often", *options), 2)
+    assert "no such source" in one_line(shell("sources", "show", "src_none", *options), 1)
+    removed = shell.json("sources", "remove", added["id"], "--documents", *options)
+    assert removed == {"id": added["id"], "deleted_documents": 1}
+    assert shell.json("documents", "list", *options) == []
 
 
 def test_documents(shell: Shell, ingested: dict[str, Any]) -> None:
