@@ -24,13 +24,13 @@ _RECOUNT_S = 2.0
 _RETRY_AFTER_S = 30
 
 
-@dataclass(slots=True)
 class _Tally:
     """What waits in a folder, in bytes: counted now and then, for other processes share it, and kept up to date in between."""
 
-    _bytes: int = 0
-    _next_count: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._next_count = 0.0
+        self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
         with self._lock:
@@ -58,6 +58,13 @@ class Spool:
     def path(self, name: str) -> Path:
         """Where the upload ``name`` lies."""
         return self.folder / name
+
+    def size(self, name: str) -> int:
+        """Bytes of the upload ``name``; 0 if it is gone."""
+        try:
+            return self.path(name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def begin(self, limit: int | None = None) -> Upload:
         """A new upload of at most ``limit`` bytes; raises ``StorageFull`` or ``Busy``."""
@@ -184,7 +191,9 @@ def _modified(entry: os.DirEntry[str]) -> float:
 
 
 def _full() -> StorageFull:
-    return StorageFull("The disk for uploads has no room left: nothing was stored. Make room on it and send this again.")
+    return StorageFull(
+        "The disk for uploads has no room left: nothing was stored. Make room on it and send this again."
+    )
 
 
 def _told(error: OSError) -> OSError | StorageFull:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.caller import Caller
 from api.services import Services
-from infra.telemetry import READY, render_metrics
 from infra.errors import FootnoteError
+from infra.telemetry import READY, render_metrics
 from retrieval.generator import ModelWriter
 from retrieval.integrity import check_integrity
 
