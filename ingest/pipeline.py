@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import errno
-import gc
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.errors import FootnoteError, Unavailable
 from infra.tables import Collection, Document
+from ingest.chunking import cut_with, read_chunking
 from ingest.collections import get_collection
-from ingest.commit import VectorVanished, commit_document, commit_failure, find_document, stored_vectors
+from ingest.commit import (
+    VectorVanished,
+    commit_document,
+    commit_failure,
+    find_document,
+    has_text,
+    replace_chunks,
+    stored_vectors,
+)
 from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
-from ingest.prepare import Parser, Prepared, prepare, source_hash
+from ingest.patience import patiently
+from ingest.prepare import Parser, Prepared, PreparedChunk, prepare, source_hash
 from retrieval.encoder import Encoder
 from retrieval.store import check_encoder
 
@@ -26,11 +33,8 @@ OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
 # Texts that are encoded in one call: vectors become bytes a slice at a time.
 _ENCODED_AT_ONCE = 1024
-# Other work may give back the memory that is missing.
-_PATIENCE_S = (1.0, 5.0)
 # What a file can be refused for that says nothing about the file.
 _OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class Ingestion:
     database: Database
     encoder: Encoder
     parser: Parser
+
+
+class _ChunkingChanged(Exception):  # noqa: N818 - a signal between two functions of this file
+    """The collection's chunking settings are others than those that a document of the batch was cut with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,13 @@ def ingest_batch(
     attempts = _ATTEMPTS
     while attempts:
         unchanged = _read_and_prepare(ingestion, collection, items, known)
-        vectors = _encode_missing(ingestion, items, known)
+        vectors = _encode_batch(ingestion, items, known)
         try:
             with ingestion.database.write() as session:
                 row = get_collection(session, collection)
                 check_encoder(row, ingestion.encoder.name)
+                if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):
+                    raise _ChunkingChanged
                 results = [
                     unchanged[item.external_id]
                     if item.external_id in unchanged
@@ -82,17 +92,22 @@ def ingest_batch(
             return results
         except VectorVanished:
             attempts -= 1
+        except _ChunkingChanged:
+            known = {name: each for name, each in known.items() if isinstance(each, _Failure)}
+            attempts -= 1
         except MemoryError:
             if (largest := max(_prepared(known), key=_size, default=None)) is None:
                 raise
             known[largest.external_id] = _out_of_memory(_item(items, largest.external_id))
-    raise RuntimeError("vectors kept vanishing while a batch was being committed")
+    raise RuntimeError("vectors kept vanishing, or chunking settings changing, while a batch was being committed")
 
 
 def _read_and_prepare(
     ingestion: Ingestion, collection: str, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
 ) -> dict[str, Ingested]:
     unchanged: dict[str, Ingested] = {}
+    with ingestion.database.read() as session:
+        settings = read_chunking(get_collection(session, collection).chunking)
     for item in items:
         if item.external_id in known:
             continue
@@ -108,11 +123,17 @@ def _read_and_prepare(
         with ingestion.database.read() as session:
             row = get_collection(session, collection)
             document = find_document(session, row.id, item.external_id)
-        if document is not None and document.version and document.source_hash == digest and not document.error:
+        if (
+            document is not None
+            and document.version
+            and document.source_hash == digest
+            and cut_with(document.chunking) == settings.fingerprint
+            and not document.error
+        ):
             unchanged[item.external_id] = Ingested(item.external_id, Outcome.UNCHANGED, document.id, document.version)
             continue
         try:
-            prepared = _patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder))  # noqa: B023 - called here
+            prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))  # noqa: B023 - called here
             known[item.external_id] = prepared or _out_of_memory(item)
         except Unavailable:
             raise  # the parser is down, which says nothing about the document
@@ -144,21 +165,12 @@ def _out_of_memory(item: DocumentInput) -> _Failure:
     )
 
 
-def _patiently(work: Callable[[], _T]) -> _T | None:
-    """What ``work`` gives; ``None`` if there is not enough memory for it, even after a while."""
-    for pause in (*_PATIENCE_S, None):
-        try:
-            return work()
-        except MemoryError:
-            if pause is None:
-                return None
-        gc.collect()
-        time.sleep(pause)
-    return None
-
-
 def _prepared(known: dict[str, Prepared | _Failure]) -> list[Prepared]:
     return [document for document in known.values() if isinstance(document, Prepared)]
+
+
+def _chunks(documents: Iterable[Prepared]) -> list[PreparedChunk]:
+    return [piece for document in documents for piece in document.chunks]
 
 
 def _size(prepared: Prepared) -> int:
@@ -169,24 +181,28 @@ def _item(items: Iterable[DocumentInput], external_id: str) -> DocumentInput:
     return next(item for item in items if item.external_id == external_id)
 
 
-def _encode_missing(
+def _encode_batch(
     ingestion: Ingestion, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
 ) -> dict[str, bytes]:
     """The vectors that the documents need and that are not stored; a document that they cannot be made for fails in ``known``."""
     vectors: dict[str, bytes] = {}
     try:
-        _encode(ingestion, _prepared(known), vectors)
+        encode_missing(ingestion, _chunks(_prepared(known)), vectors)
     except MemoryError:
         # One by one, the largest first: once it is given up, its memory is there for the others.
         for name in [document.external_id for document in sorted(_prepared(known), key=_size, reverse=True)]:
-            if not _patiently(lambda: _encode(ingestion, _prepared({name: known[name]}), vectors)):  # noqa: B023 - called here
+            chunks = _chunks(_prepared({name: known[name]}))
+            if patiently(lambda: encode_missing(ingestion, chunks, vectors)) is None:  # noqa: B023 - called here
                 known[name] = _out_of_memory(_item(items, name))
     return vectors
 
 
-def _encode(ingestion: Ingestion, prepared: Sequence[Prepared], vectors: dict[str, bytes]) -> bool:
-    """Add to ``vectors`` what is missing of the documents' embeddings; true when done."""
-    texts = {piece.vector_hash: piece.embedded_text for document in prepared for piece in document.chunks}
+def encode_missing(
+    ingestion: Ingestion, chunks: Iterable[PreparedChunk], vectors: dict[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored; added to ``vectors``, if given."""
+    vectors = {} if vectors is None else vectors
+    texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
     with ingestion.database.read() as session:
         present = stored_vectors(session, ingestion.encoder.name, texts)
     missing = [digest for digest in texts if digest not in present and digest not in vectors]
@@ -196,7 +212,7 @@ def _encode(ingestion: Ingestion, prepared: Sequence[Prepared], vectors: dict[st
         part = missing[start : start + _ENCODED_AT_ONCE]
         encoded = ingestion.encoder.encode([texts[digest] for digest in part], kind="document")
         vectors.update((digest, row.tobytes()) for digest, row in zip(part, encoded, strict=True))
-    return True
+    return vectors
 
 
 def _commit(
@@ -220,7 +236,13 @@ def _commit(
     if current is not None and known and current.source_hash == prepared.source_hash:
         # Stored by somebody else while this batch was prepared, or sent again after a newer copy that could not be read.
         current.error_code = current.error = None
-        return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)
+        same_chunks = cut_with(current.chunking) == prepared.chunking
+        if not same_chunks and has_text(session, current, prepared.parsed):
+            # The same document under other chunking settings: the same version in other chunks.
+            replace_chunks(session, current, prepared.chunks, prepared.chunking, encoder, vectors)
+            same_chunks = True
+        if same_chunks:
+            return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)
     document = commit_document(session, collection, prepared, encoder, vectors)
     outcome = Outcome.MODIFIED if known else Outcome.NEW
     return Ingested(prepared.external_id, outcome, document.id, document.version)

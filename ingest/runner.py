@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
@@ -15,9 +16,11 @@ from sqlalchemy.orm import Session
 from infra.errors import FootnoteError, StorageFull, Unavailable
 from infra.owner import owner_name
 from infra.tables import Collection, Job, JobItem, Source
+from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.document import Ingested
 from ingest.jobs import FINISHED, MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
 from ingest.pipeline import Ingestion, ingest_batch
+from ingest.rechunk import rechunk
 from ingest.sources.entry import SourceReader
 from ingest.spool import Spool
 from ingest.sync import Sync
@@ -63,6 +66,10 @@ class Stopped(Exception):  # noqa: N818 - a signal to the queue, not an error fo
     """The process ends: the job is back in the queue."""
 
 
+class _Interrupted(Exception):  # noqa: N818 - a signal between two functions of this file
+    """The process ends; what is being written is undone."""
+
+
 class _ItemsMoved(Exception):  # noqa: N818 - a signal between two functions of this file
     """Some items were superseded while the batch was being prepared."""
 
@@ -77,7 +84,7 @@ class JobRunner:
     owner: str = field(default_factory=owner_name)
     _stop: threading.Event = field(default_factory=threading.Event)
     _running: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: AbstractContextManager[bool] = field(default_factory=threading.Lock)
 
     def stop(self) -> None:
         """Ask all work to end after the batch in hand."""
@@ -140,6 +147,8 @@ class JobRunner:
         try:
             if kind == "sync" and source is not None:
                 error = self.sync(job_id, source, collection.name).run()
+            elif kind == "rechunk":
+                return self._rechunk(job_id, collection.name)
             else:
                 while self._run_batch(job_id, collection.name):
                     self._check_stop(job_id)
@@ -157,6 +166,28 @@ class JobRunner:
         self._drop_blobs(job_id)
         log.info("job.finished", job=job_id, status=finished.status, **finished.counts)
         return None
+
+    def _rechunk(self, job_id: str, collection: str) -> None:
+        def note(session: Session, counts: Mapping[str, int]) -> None:
+            if self._stop.is_set():
+                raise _Interrupted
+            job = check_mine(session, job_id, self.owner)
+            job.phase, job.counts = "storing", {**job.counts, **counts}
+
+        try:
+            counts = rechunk(self.ingestion, collection, note)
+        except _Interrupted:
+            return self._check_stop(job_id)
+        with self.ingestion.database.write() as session:
+            job = check_mine(session, job_id, self.owner)
+            job.counts = {**job.counts, **counts}
+            row = get_collection(session, collection)
+            again = has_documents_cut_otherwise(session, row)
+            if (
+                not again
+            ):  # in the same transaction as the last look: later settings find no unfinished job, and submit one
+                finish(session, job_id)
+        return self._rechunk(job_id, collection) if again else None
 
     def sync(self, job_id: str, source: Source, collection: str) -> Sync:
         """The sync that a job stands for."""
@@ -190,7 +221,7 @@ class JobRunner:
             items = list({i.external_id: i for i in reversed(open_items(session, job_id, BATCH))}.values())
         if not items:
             return False
-        items = self._bounded(items)
+        items = self._bounded(sorted(items, key=lambda item: item.ordinal))
         inputs = [item_input(item, self.spool) for item in items]
 
         def note(session: Session, results: Sequence[Ingested]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -18,9 +17,9 @@ from api.cli.progress import follow, progress_bar
 from api.cli.push import ensure_remote_collection, push
 from api.cli.remote import RemoteError, read, remote
 from api.cli.watch import watch
+from api.cli.work import check_free, run_here
 from api.services import Services
-from infra.errors import Conflict, InvalidInput, Unavailable
-from infra.tables import Job
+from infra.errors import InvalidInput, Unavailable
 from ingest import jobs
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
@@ -31,7 +30,6 @@ from ingest.source import SourceSettings, ensure_source
 from ingest.sources.directory import DirectoryReader, file_of
 from ingest.sources.entry import ListingFailed
 from ingest.sources.patterns import Patterns
-from ingest.uploads import cancel_job
 from retrieval.access import EVERYTHING
 
 _BATCH = 16
@@ -213,36 +211,10 @@ def sync_here(
         row = get_collection(session, collection)
         source = ensure_source(session, row, settings, None)
         job = jobs.submit_for(session, "sync", row, None, source)
-        if job.status == "running" and not jobs.abandoned(job):
-            raise Conflict(f"This source is being synced already, by job {job.id}: wait for it.", code="sync_running")
+        check_free(job)
         job.options = {**job.options, "take_over": take_over}
         job_id = job.id
-
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            services.runner.run(job_id)
-        except BaseException as failure:  # noqa: BLE001 - raised again below, in the thread that shows it
-            failures.append(failure)
-
-    def look() -> dict[str, Any]:
-        with services.database.read() as session:
-            return jobs.describe(session.get_one(Job, job_id))
-
-    thread = threading.Thread(target=work, name="sync", daemon=True)
-    thread.start()
-    try:
-        told = follow(look, thread.is_alive)
-    except KeyboardInterrupt:
-        with services.database.write() as session:
-            cancel_job(session, job_id, None)
-        raise
-    thread.join()
-    if failures:
-        services.runner.give_up(job_id, "The command that worked on it failed.")
-        raise failures[0]
-    return told
+    return run_here(services, job_id)
 
 
 def _again(services: Services, collection: str, settings: Sequence[SourceSettings], as_json: bool) -> None:

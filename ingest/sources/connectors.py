@@ -131,10 +131,8 @@ class ConnectorReader:
         )
         listed.execute("CREATE INDEX paths ON documents (path)")
         try:
-            index = {**_WHOLE.get(self._plan.name, {}), **self._plan.index}
-            indexer = self._entry.indexer(
-                connection_config=self._connection(), index_config=self._model("indexer_config", index)
-            )
+            index = self._model("indexer_config", index_settings(self._plan))
+            indexer = self._entry.indexer(connection_config=self._connection(), index_config=index)
             indexer.precheck()
             listed.executemany(
                 "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?)", map(_row, _indexed(indexer))
@@ -176,6 +174,11 @@ class ConnectorReader:
         own = path.resolve().is_relative_to(place.resolve())
         shutil.move(path, target) if own else shutil.copyfile(path, target)
         return target
+
+
+def index_settings(plan: ConnectorPlan) -> dict[str, Any]:
+    """The settings that a plan's listing is made with: its own, and before them those that make it whole."""
+    return {**_WHOLE.get(plan.name, {}), **plan.index}
 
 
 def source_entry(name: str) -> Any:

@@ -125,7 +125,7 @@ def local_path(kind: str, uri: str, options: Mapping[str, Any] | None = None) ->
 
     Whoever lets strangers add sources must hold it to the folders that may be read. Raises ``InvalidInput``.
     """
-    plan = plan_source(kind, uri, options or {}, AddressRules(), None, hosts=False)
+    plan = plan_source(kind, uri, options or {}, AddressRules(), None, parse_only=True)
     if isinstance(plan, DirectoryPlan):
         return plan.root
     if isinstance(plan, StorePlan):
@@ -149,9 +149,12 @@ def plan_source(
     rules: AddressRules,
     secrets: Mapping[str, str] | None,
     *,
-    hosts: bool = True,
+    parse_only: bool = False,
 ) -> Plan:
-    """A source's plan; secrets are filled in from ``secrets``, or left out if it is ``None``. Raises ``InvalidInput``."""
+    """A source's plan; secrets are filled in from ``secrets``, or left out if it is ``None``.
+
+    ``parse_only``: what the operator has installed and allows is not asked. Raises ``InvalidInput``.
+    """
     if not uri or not uri.isprintable():
         raise _invalid("uri", "The uri is empty, or has characters that cannot be shown.")
     match kind:
@@ -159,11 +162,11 @@ def plan_source(
             _options(options, NoOptions)
             return DirectoryPlan(_directory(uri))
         case "fsspec":
-            return _store(uri, _options(options, StoreOptions), rules if hosts else None)
+            return _store(uri, _options(options, StoreOptions), None if parse_only else rules)
         case "git":
             return _git(uri, _options(options, GitOptions), secrets)
         case "web":
-            return _web(uri, _options(options, WebOptions), rules if hosts else None)
+            return _web(uri, _options(options, WebOptions), None if parse_only else rules)
         case "connector":
             return _connector(uri, _options(options, ConnectorOptions), secrets)
     raise _invalid("kind", f"{kind!r} is no kind of source; allowed: {', '.join(KINDS)}.")
@@ -183,9 +186,11 @@ def _store(uri: str, options: StoreOptions, rules: AddressRules | None) -> Store
         address = canonical(f"{url.protocol}://{url.place}")
         if address is None:
             raise _invalid("uri", "This is no address of the web.")
+        page = _web(address, WebOptions(mode="page"), rules)
         if url.archive is None:
-            return _web(address, WebOptions(mode="page"), rules)
-    check_driver(url)
+            return page
+    if rules is not None:
+        check_driver(url)
     endpoint = urlsplit(options.endpoint) if options.endpoint else None
     if endpoint and (endpoint.scheme not in {"http", "https"} or endpoint.username or not endpoint.hostname):
         raise _invalid(

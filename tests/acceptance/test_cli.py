@@ -267,3 +267,40 @@ def test_on_a_server_with_keys(shell: Shell, keyed: Keyed, tmp_path: Path) -> No
 
 def test_version(shell: Shell) -> None:
     assert shell.spawn("--version").stdout.strip()[0].isdigit()
+
+
+def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.md"
+    rules.write_text("# Rules\n\n" + " ".join(f"Rule {n} is kept in binder {n} on the top shelf." for n in range(60)))
+    assert shell("collections", "create", "rules", "--description", "House rules").returncode == 0
+    shell.json("ingest", str(rules), "--collection", "rules")
+    before = shell.json("documents", "list", "--collection", "rules")
+    given = '{"strategy": "size", "target_tokens": 64, "overlap_tokens": 16}'
+    changed = shell.json("collections", "set", "rules", "--chunking", given)
+    assert changed["counts"] == {"scanned": 1, "modified": 1, "unchanged": 0}
+    after = shell.json("documents", "list", "--collection", "rules")
+    assert after[0]["chunks"] > 2 * before[0]["chunks"]
+    assert after[0]["version"] == 1
+    listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list")}
+    assert (listed["rules"]["overlap_tokens"], listed["default"]["overlap_tokens"]) == (16, 0)
+    shown = shell("collections", "set", "rules", "--chunking", "default")
+    assert (
+        "by title, 160 tokens (at least 80, overlap 0), tables by rows; 1 of 1 documents were cut again."
+        in shown.stdout
+    )
+    assert shell.json("documents", "list", "--collection", "rules")[0]["chunks"] == before[0]["chunks"]
+    for wrong in ("[]", '{"target_tokens": 5}', '{"size": 1}'):
+        refused = shell("collections", "set", "rules", "--chunking", wrong)
+        assert refused.returncode == 2
+        assert "hunking" in refused.stderr
+    assert shell("collections", "set", "rules").returncode == 2
+    assert shell("collections", "set", "nowhere", "--chunking", "default").returncode == 1
+
+
+def test_collections_of_a_server(shell: Shell, service: Service, collection: str) -> None:
+    changed = shell.json("collections", "set", collection, "--chunking", '{"tables": "whole"}', "--server", service.url)
+    assert changed["chunking"]["tables"] == "whole"
+    listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list", "--server", service.url)}
+    assert listed[collection]["tables"] == "whole"
+    made = shell.json("collections", "create", f"{collection}-more", "--chunking", "default", "--server", service.url)
+    assert made["chunking"]["tables"] == "rows"
