@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from litestar import Litestar, Router
@@ -36,6 +37,7 @@ from api.routes import (
     verify,
 )
 from api.services import open_services
+from api.turns import Turns
 from api.version import version
 from infra.errors import FootnoteError
 from infra.settings import Settings
@@ -59,6 +61,8 @@ _ROUTES = (
 )
 # Multipart forms carry boundaries and field names beside the files.
 _FORM_OVERHEAD = 2**20
+# Fewer than the database has connections, so that no request waits for one.
+_THREADS = 40
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -103,8 +107,11 @@ def create_app(settings: Settings) -> Litestar:
 
 @asynccontextmanager
 async def _lifespan(app: Litestar, settings: Settings) -> AsyncIterator[None]:
+    # The loop's own default is as many threads as cores and four: a few requests that wait for the disk would stop the rest.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="requests"))
     with open_services(settings, queue=True) as services:
         app.state.services = services
+        app.state.turns = Turns()
         sweep(services.ingestion, services.spool)
         queue = services.queue
         if queue is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
+from api.body import read_whole
 from api.caller import identify
 from api.services import Services
 from infra.clock import in_utc, now
@@ -67,6 +69,7 @@ class Idempotency(ASGIMiddleware):
         body, receive = await _read_body(headers, receive)
         owner = _hash(headers.get(b"authorization", b""), headers.get(b"x-footnote-groups", b""))
         request = _hash(scope["path"].encode(), scope["query_string"], body)
+        del body  # it is given again piece by piece
         kept = await asyncio.to_thread(_claim, database, owner, key, request)
         if kept is not None:
             await _send_kept(send, kept)
@@ -121,25 +124,28 @@ async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> tuple[byt
     """What stands for the body when requests are compared, and a ``receive`` that gives it again.
 
     An upload is read only as far as ``_COMPARED``; its length stands for the rest. Its boundary is left out: clients
-    draw a new one for each request.
+    draw a new one for each request. Raises as ``read_whole`` does.
     """
     kind = headers.get(b"content-type", b"")
     upload = kind.lower().startswith(b"multipart/")
-    messages: list[Any] = []
+    messages: deque[Any] = deque()
     size, more = 0, True
-    while more and not (upload and size >= _COMPARED):
-        message: Any = await receive()
-        messages.append(message)
-        if message["type"] == "http.disconnect":
-            break
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    body = b"".join(message.get("body", b"") for message in messages)
-    waiting = iter(messages)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal size, more
+        while more and not (upload and size >= _COMPARED):
+            message: Any = await receive()
+            messages.append(message)
+            if message["type"] == "http.disconnect":
+                break
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    body = await read_whole(pieces())
 
     async def again() -> Any:
-        message = next(waiting, None)
-        return await receive() if message is None else message
+        return messages.popleft() if messages else await receive()
 
     if upload:
         boundary = kind.partition(b"boundary=")[2].partition(b";")[0].strip(b'" ')

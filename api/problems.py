@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import DataError
 
-from infra.errors import FieldError, FootnoteError
+from infra.errors import Busy, FieldError, FootnoteError
 from infra.ids import new_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -71,6 +71,10 @@ def error_problem(error: FootnoteError, identifier: str) -> dict[str, Any]:
 def on_footnote_error(request: Request[Any, Any, Any], error: FootnoteError) -> Response[dict[str, Any]]:
     """One of our own errors: its code, its sentence."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status >= 500:
+        log.warning("request.failed", request_id=request_id(request), code=error.code)
     return _respond(request, error_problem(error, request_id(request)), headers)
 
 

@@ -66,7 +66,7 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             verifier=DeterministicVerifier(),
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
-        spool = Spool(settings.data_dir / "spool")
+        spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)
         runner = JobRunner(ingestion, spool, lambda source: open_source_of(settings, source))
         yield Services(
             settings, database, engine, ingestion, spool, runner, _open_queue(settings, runner) if queue else None

@@ -10,6 +10,8 @@
     ├── Unsupported       a format that is not read                                (415)
     ├── Unprocessable     a supported file that could not be read                  (422)
     ├── Unavailable       a part that this needs is down                           (503)
+    │   └── Busy          too much at once; it passes by itself                    (503, with Retry-After)
+    ├── StorageFull       a disk or the database has no room left                  (507)
     └── SettingsError     a setting is unknown or has a bad value                  (start-up)
 
 Each carries a stable snake_case ``code`` and one clear sentence that says what was wrong and what is allowed.
@@ -97,6 +99,25 @@ class Unavailable(FootnoteError):  # noqa: N818
     """A part that this call needs is down."""
 
     status, title, default_code = 503, "Unavailable", "unavailable"
+
+
+class Busy(Unavailable):
+    """Too much is asked for at once, or somebody holds what this needs: nothing was done, and the same call may be sent again.
+
+    ``retry_after_s`` says when that makes sense.
+    """
+
+    title, default_code = "Busy", "busy"
+
+    def __init__(self, detail: str, *, code: str | None = None, retry_after_s: int = 5) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class StorageFull(FootnoteError):  # noqa: N818
+    """A disk or the database has no room left: nothing was stored, and what is stored already is untouched."""
+
+    status, title, default_code = 507, "Insufficient storage", "insufficient_storage"
 
 
 class SettingsError(FootnoteError):

@@ -117,6 +117,9 @@ class Settings:
     oidc_audience: str | None = _setting(None, str, "Reserved for single sign-on: the audience that tokens must name.")
     log_format: str = _setting("text", _choice("json", "text"), "Log lines as JSON objects or as text.")
     max_upload_mb: int = _setting(100, _integer(1, 10_000), "Largest accepted request body, in MiB.")
+    max_waiting_mb: int = _setting(
+        10_240, _integer(1, 100_000_000), "Uploads that may wait to be worked on, in MiB together; more are sent away."
+    )
     parse_timeout_s: int = _setting(120, _integer(1, 3600), "Seconds that one document may take to parse.")
     parse_memory_mb: int = _setting(2048, _integer(256, 65536), "Memory that one document may take to parse, in MiB.")
     job_concurrency: int = _setting(
@@ -211,6 +214,11 @@ def load_settings(
             raise SettingsError(f"{PREFIX}{name.upper()} is {shown} ({origin}); allowed: {error}.") from None
         values.setdefault("origins", {})[name] = origin
     settings = Settings(**values, secrets=secrets)
+    if settings.max_waiting_mb < settings.max_upload_mb:
+        raise SettingsError(
+            f"FOOTNOTE_MAX_WAITING_MB is {settings.max_waiting_mb} and FOOTNOTE_MAX_UPLOAD_MB is {settings.max_upload_mb}; "
+            "allowed: at least as much waiting as one upload may have."
+        )
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(
             f"FOOTNOTE_AUTH is 'off' and FOOTNOTE_HOST is {settings.host!r}; "

@@ -100,24 +100,26 @@ def replace_chunks(
     document.chunking = chunking
     document.chunk_count = len(chunks)
     _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
-    session.execute(
-        insert(ChunkRow),
-        [
-            {
-                "id": new_id("chk"),
-                "document_id": document.id,
-                "version": document.version,
-                "ordinal": ordinal,
-                "char_start": piece.chunk.start,
-                "char_end": piece.chunk.end,
-                "heading_path": list(piece.chunk.heading_path),
-                "page": piece.chunk.page,
-                "context": piece.chunk.context,
-                "vector_hash": piece.vector_hash,
-            }
-            for ordinal, piece in enumerate(chunks)
-        ],
-    )
+    # A part at a time: the rows of a large document are many times as large as its text.
+    for start in range(0, len(chunks), _BATCH):
+        session.execute(
+            insert(ChunkRow),
+            [
+                {
+                    "id": new_id("chk"),
+                    "document_id": document.id,
+                    "version": document.version,
+                    "ordinal": ordinal,
+                    "char_start": piece.chunk.start,
+                    "char_end": piece.chunk.end,
+                    "heading_path": list(piece.chunk.heading_path),
+                    "page": piece.chunk.page,
+                    "context": piece.chunk.context,
+                    "vector_hash": piece.vector_hash,
+                }
+                for ordinal, piece in enumerate(chunks[start : start + _BATCH], start)
+            ],
+        )
     _drop_unused_vectors(session, removed)
     session.add(Change(collection_id=document.collection_id, document_id=document.id, kind="put", created_at=now()))
 
@@ -241,10 +243,9 @@ def _store_vectors(session: Session, encoder: str, needed: set[str], vectors: Ma
     missing = needed - present
     if not missing <= vectors.keys():
         raise VectorVanished
-    if missing:
+    for part in _parts(missing):
         session.execute(
-            insert(Vector),
-            [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in sorted(missing)],
+            insert(Vector), [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in part]
         )
 
 

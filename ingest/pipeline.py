@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from infra.database import Database
-from infra.errors import FootnoteError
+from infra.errors import FootnoteError, Unavailable
 from infra.tables import Collection, Document
 from ingest.chunking import cut_with, read_chunking
 from ingest.collections import get_collection
@@ -23,11 +24,17 @@ from ingest.commit import (
     stored_vectors,
 )
 from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
+from ingest.patience import patiently
 from ingest.prepare import Parser, Prepared, PreparedChunk, prepare, source_hash
 from retrieval.encoder import Encoder
 from retrieval.store import check_encoder
 
+OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
+# Texts that are encoded in one call: vectors become bytes a slice at a time.
+_ENCODED_AT_ONCE = 1024
+# What a file can be refused for that says nothing about the file.
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +65,21 @@ def ingest_batch(
 ) -> list[Ingested]:
     """Store ``items`` (distinct external ids) and say what became of each, in order.
 
-    A document that cannot be read costs only itself. All outcomes become visible in one transaction, in which
-    ``on_commit`` may write too: a job notes its progress there, so that a crash repeats nothing and loses nothing.
-    Raises ``NotFound`` if the collection does not exist (any more).
+    A document that cannot be read, or that there is not enough memory for, costs only itself. All outcomes become visible in one
+    transaction, in which ``on_commit`` may write too: a job notes its progress there, so that a crash repeats nothing and loses
+    nothing. Raises ``NotFound`` if the collection does not exist (any more), and as ``Database`` does; ``MemoryError`` only if
+    not even the outcomes can be noted.
     """
     known: dict[str, Prepared | _Failure] = {}
-    for _ in range(_ATTEMPTS):
+    attempts = _ATTEMPTS
+    while attempts:
         unchanged = _read_and_prepare(ingestion, collection, items, known)
-        prepared = [each for each in known.values() if isinstance(each, Prepared)]
-        vectors = encode_missing(ingestion, [piece for each in prepared for piece in each.chunks])
+        vectors = _encode_batch(ingestion, items, known)
         try:
             with ingestion.database.write() as session:
                 row = get_collection(session, collection)
                 check_encoder(row, ingestion.encoder.name)
-                if any(each.chunking != read_chunking(row.chunking).fingerprint for each in prepared):
+                if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):
                     raise _ChunkingChanged
                 results = [
                     unchanged[item.external_id]
@@ -83,9 +91,14 @@ def ingest_batch(
                     on_commit(session, results)
             return results
         except VectorVanished:
-            continue
+            attempts -= 1
         except _ChunkingChanged:
             known = {name: each for name, each in known.items() if isinstance(each, _Failure)}
+            attempts -= 1
+        except MemoryError:
+            if (largest := max(_prepared(known), key=_size, default=None)) is None:
+                raise
+            known[largest.external_id] = _out_of_memory(_item(items, largest.external_id))
     raise RuntimeError("vectors kept vanishing, or chunking settings changing, while a batch was being committed")
 
 
@@ -102,6 +115,8 @@ def _read_and_prepare(
             check_external_id(item.external_id)
             content = _content(item)
         except (FootnoteError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                raise
             known[item.external_id] = _failure(item, error)
             continue
         digest = source_hash(item, content)
@@ -118,7 +133,10 @@ def _read_and_prepare(
             unchanged[item.external_id] = Ingested(item.external_id, Outcome.UNCHANGED, document.id, document.version)
             continue
         try:
-            known[item.external_id] = prepare(item, digest, ingestion.parser, ingestion.encoder, settings)
+            prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))  # noqa: B023 - called here
+            known[item.external_id] = prepared or _out_of_memory(item)
+        except Unavailable:
+            raise  # the parser is down, which says nothing about the document
         except FootnoteError as error:
             known[item.external_id] = _failure(item, error)
     return unchanged
@@ -139,16 +157,62 @@ def _failure(item: DocumentInput, error: FootnoteError | OSError) -> _Failure:
     return _Failure(item, "unreadable_file", f"The file could not be read: {error.strerror or 'unknown error'}.")
 
 
-def encode_missing(ingestion: Ingestion, chunks: Iterable[PreparedChunk]) -> dict[str, bytes]:
-    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored."""
+def _out_of_memory(item: DocumentInput) -> _Failure:
+    return _Failure(
+        item,
+        OUT_OF_MEMORY,
+        "There was not enough memory for the document: give the server more, or split the document.",
+    )
+
+
+def _prepared(known: dict[str, Prepared | _Failure]) -> list[Prepared]:
+    return [document for document in known.values() if isinstance(document, Prepared)]
+
+
+def _chunks(documents: Iterable[Prepared]) -> list[PreparedChunk]:
+    return [piece for document in documents for piece in document.chunks]
+
+
+def _size(prepared: Prepared) -> int:
+    return len(prepared.parsed.text)
+
+
+def _item(items: Iterable[DocumentInput], external_id: str) -> DocumentInput:
+    return next(item for item in items if item.external_id == external_id)
+
+
+def _encode_batch(
+    ingestion: Ingestion, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
+) -> dict[str, bytes]:
+    """The vectors that the documents need and that are not stored; a document that they cannot be made for fails in ``known``."""
+    vectors: dict[str, bytes] = {}
+    try:
+        encode_missing(ingestion, _chunks(_prepared(known)), vectors)
+    except MemoryError:
+        # One by one, the largest first: once it is given up, its memory is there for the others.
+        for name in [document.external_id for document in sorted(_prepared(known), key=_size, reverse=True)]:
+            chunks = _chunks(_prepared({name: known[name]}))
+            if patiently(lambda: encode_missing(ingestion, chunks, vectors)) is None:  # noqa: B023 - called here
+                known[name] = _out_of_memory(_item(items, name))
+    return vectors
+
+
+def encode_missing(
+    ingestion: Ingestion, chunks: Iterable[PreparedChunk], vectors: dict[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored; added to ``vectors``, if given."""
+    vectors = {} if vectors is None else vectors
     texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
     with ingestion.database.read() as session:
         present = stored_vectors(session, ingestion.encoder.name, texts)
-    missing = [digest for digest in texts if digest not in present]
-    if not missing:
-        return {}
-    encoded = ingestion.encoder.encode([texts[digest] for digest in missing], kind="document")
-    return {digest: row.tobytes() for digest, row in zip(missing, encoded, strict=True)}
+    missing = [digest for digest in texts if digest not in present and digest not in vectors]
+    # Of like length a slice: encoders pad a batch to its longest text.
+    missing.sort(key=lambda digest: len(texts[digest]))
+    for start in range(0, len(missing), _ENCODED_AT_ONCE):
+        part = missing[start : start + _ENCODED_AT_ONCE]
+        encoded = ingestion.encoder.encode([texts[digest] for digest in part], kind="document")
+        vectors.update((digest, row.tobytes()) for digest, row in zip(part, encoded, strict=True))
+    return vectors
 
 
 def _commit(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -19,17 +19,23 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, error
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from infra.errors import FootnoteError
 from infra.owner import is_gone
 from infra.tables import Collection, Job, Source
 from ingest.jobs import abandoned, beat, queued_jobs, release, run_name, submit_for
-from ingest.retention import drop_old_versions
+from ingest.retention import KEEP_JOBS_DAYS, drop_finished_jobs, drop_old_versions
 from ingest.runner import JobRunner, Stopped
+from ingest.uploads import forget_unawaited, waiting_blobs
 
 _QUEUE = "jobs"
 _POLL_S = 0.2
 _KEEP_S = 2.0
 _RECONCILE_S = 30.0
 _RETRIES = 8  # pauses of 1, 2, 4, … seconds: over two minutes in all
+_LYING_S = 10.0  # that a run may be ours and not here: the library has taken it and not called it yet
+_PAGE = 200
+_DAY = timedelta(days=1)
+_DONE = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _SYNC_PREFIX = "sync:"
 
 log = structlog.get_logger()
@@ -47,6 +53,8 @@ class JobQueue:
     address: str
     concurrency: int = 2
     keep_versions_days: int | None = None
+    _here: set[str] = field(default_factory=set)
+    _lying: dict[str, float] = field(default_factory=dict)
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _keeper: threading.Thread | None = None
@@ -110,9 +118,9 @@ class JobQueue:
                 if time.monotonic() - reconciled > _RECONCILE_S:
                     self._follow_schedules()
                     reconciled = time.monotonic()
-            except SQLAlchemyError as failure:
-                # Locked, full or restarting: everything here is tried again.
-                log.error("jobs.database_error", error=type(failure).__name__)
+            except (SQLAlchemyError, FootnoteError, error.DBOSException, OSError, MemoryError) as failure:
+                # Locked, full, restarting, short of memory: everything here is tried again.
+                log.error("jobs.keeper_failed", error=type(failure).__name__)
             self._wake.wait(_KEEP_S)
             self._wake.clear()
 
@@ -136,6 +144,7 @@ class JobQueue:
         }
         with runner.ingestion.database.read() as session:
             running = {run_name(job): job for job in session.scalars(select(Job).where(Job.status == "running"))}
+        self._resume_lying({name for name, executor in pending.items() if executor == runner.owner})
         for name, executor in pending.items():
             job = running.get(name)
             dead = is_gone(executor)
@@ -148,6 +157,19 @@ class JobQueue:
                 # It has no run any more (or never had one: a command line worked on it), so it gets a new one.
                 with runner.ingestion.database.write() as session:
                     release(session, job.id, job.owner)
+
+    def _resume_lying(self, mine: set[str]) -> None:
+        """Queue again the runs that the library holds for this process and that it does not work on.
+
+        A run is left like that when its end could not be noted, as on a full disk.
+        """
+        moment = time.monotonic()
+        self._lying = {name: self._lying.get(name, moment) for name in mine - self._here}
+        for name, since in list(self._lying.items()):
+            if moment - since > _LYING_S:
+                log.warning("jobs.resumed", run=name)
+                del self._lying[name]
+                DBOS.resume_workflow(name, queue_name=_QUEUE)
 
     def _follow_schedules(self) -> None:
         with self.runner.ingestion.database.read() as session:
@@ -182,12 +204,16 @@ _running: JobQueue | None = None
 @DBOS.workflow(name="run_job", max_recovery_attempts=None)
 def _run_job(job_id: str) -> None:
     queue = _current()
+    name = str(DBOS.workflow_id)
+    queue._here.add(name)
     try:
         _work(job_id)
     except Stopped:
         return
     except error.DBOSMaxStepRetriesExceeded as failure:
         queue.runner.give_up(job_id, _reason(failure.errors[-1]))
+    finally:
+        queue._here.discard(name)
 
 
 def _may_pass(failure: BaseException) -> bool:
@@ -219,10 +245,33 @@ def _sync_on_schedule(_moment: datetime, source_id: Any) -> None:
 
 @DBOS.workflow(name="maintain")
 def _maintain(_moment: datetime, _context: Any) -> None:
-    queue = _current()
-    if queue.keep_versions_days is not None:
-        dropped = drop_old_versions(queue.runner.ingestion.database, queue.keep_versions_days)
-        log.info("versions.dropped", versions=dropped)
+    maintain(_current())
+
+
+def maintain(queue: JobQueue) -> None:
+    """Drop what is over and done with: once a day, by one of the processes."""
+    database, spool = queue.runner.ingestion.database, queue.runner.spool
+    versions = 0 if queue.keep_versions_days is None else drop_old_versions(database, queue.keep_versions_days)
+    jobs = drop_finished_jobs(database)
+    runs = _drop_runs(datetime.now(UTC) - timedelta(days=KEEP_JOBS_DAYS))
+    with database.write() as session:
+        forget_unawaited(session, older_than=_DAY)
+        wanted = waiting_blobs(session)
+    spool.sweep(wanted, older_than_s=_DAY.total_seconds())
+    log.info("maintained", versions=versions, jobs=jobs, runs=runs)
+
+
+def _drop_runs(horizon: datetime) -> int:
+    """Drop the library's records of runs that ended before ``horizon``, and give their number."""
+    dropped = 0
+    while True:
+        old = DBOS.list_workflows(
+            status=_DONE, completed_before=horizon.isoformat(), limit=_PAGE, load_input=False, load_output=False
+        )
+        if not old:
+            return dropped
+        DBOS.delete_workflows([run.workflow_id for run in old])
+        dropped += len(old)
 
 
 _DAILY: Any = {"schedule_name": "maintain", "workflow_fn": _maintain, "schedule": "17 2 * * *"}

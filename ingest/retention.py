@@ -1,4 +1,4 @@
-"""How long old versions of documents stay readable."""
+"""How long what is over and done with is kept: old versions of documents, finished jobs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from sqlalchemy import delete, select
 
 from infra.clock import now
 from infra.database import Database
-from infra.tables import Document, DocumentVersion
+from infra.tables import Document, DocumentVersion, Job, JobItem, Source
 from ingest.commit import drop_unused_texts
+from ingest.jobs import FINISHED
 
+KEEP_JOBS_DAYS = 30
 _BATCH = 200
 
 
@@ -53,4 +55,25 @@ def drop_old_versions(database: Database, days: int) -> int:
                     )
                 )
             drop_unused_texts(session, texts)
+            dropped += len(old)
+
+
+def drop_finished_jobs(database: Database, days: int = KEEP_JOBS_DAYS) -> int:
+    """Drop jobs that ended more than ``days`` days ago with their items, and give their number; a source's last one stays."""
+    horizon = now() - timedelta(days=days)
+    last = select(Source.last_job_id).where(Source.last_job_id == Job.id)
+    query = (
+        select(Job.id)
+        .where(Job.status.in_(FINISHED), Job.finished_at < horizon, ~last.exists())
+        .order_by(Job.finished_at)
+        .limit(_BATCH)
+    )
+    dropped = 0
+    while True:
+        with database.write() as session:
+            old = session.scalars(query).all()
+            if not old:
+                return dropped
+            session.execute(delete(JobItem).where(JobItem.job_id.in_(old)))
+            session.execute(delete(Job).where(Job.id.in_(old)))
             dropped += len(old)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from infra.errors import FootnoteError, Unavailable
+from infra.errors import FootnoteError, StorageFull, Unavailable
 from infra.owner import owner_name
 from infra.tables import Collection, Job, JobItem, Source
 from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.document import Ingested
-from ingest.jobs import MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
+from ingest.jobs import FINISHED, MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.rechunk import rechunk
 from ingest.sources.entry import SourceReader
@@ -33,6 +34,8 @@ from ingest.uploads import (
 )
 
 BATCH = 16
+# A batch is held in memory while it is prepared, at several times the size of its files: large ones go alone.
+BATCH_BYTES = 8 * 2**20
 SourceOpener = Callable[[Source], SourceReader]
 
 log = structlog.get_logger()
@@ -168,7 +171,7 @@ class JobRunner:
             else:
                 while self._run_batch(job_id, collection.name):
                     self._check_stop(job_id)
-        except (JobLost, Stopped, SQLAlchemyError, MemoryError, OSError, Unavailable):
+        except (JobLost, Stopped, SQLAlchemyError, MemoryError, OSError, StorageFull, Unavailable):
             raise
         except FootnoteError as failure:
             return self.give_up(job_id, failure.detail)
@@ -226,7 +229,9 @@ class JobRunner:
 
     def _drop_blobs(self, job_id: str) -> None:
         with self.ingestion.database.read() as session:
-            blobs = job_blobs(session, job_id)
+            job = session.get(Job, job_id)
+            # A job that was lost to another process is worked on there.
+            blobs = job_blobs(session, job_id) if job is not None and job.status in FINISHED else []
         self.spool.remove(blobs)
 
     def _run_batch(self, job_id: str, collection: str) -> bool:
@@ -235,6 +240,7 @@ class JobRunner:
             items = list({i.external_id: i for i in reversed(open_items(session, job_id, BATCH))}.values())
         if not items:
             return False
+        items = self._bounded(sorted(items, key=lambda item: item.ordinal))
         inputs = [item_input(item, self.spool) for item in items]
 
         def note(session: Session, results: Sequence[Ingested]) -> None:
@@ -248,7 +254,18 @@ class JobRunner:
             ingest_batch(self.ingestion, collection, inputs, note)
         except _ItemsMoved:
             log.info("job.batch_again", job=job_id)
+        else:
+            self.spool.remove(item.blob for item in items)
         return True
+
+    def _bounded(self, items: Sequence[JobItem]) -> list[JobItem]:
+        """As many of ``items`` as have at most ``BATCH_BYTES`` together, and at least one."""
+        sizes = accumulate(self.spool.size(item.blob) for item in items)
+        return [
+            item
+            for place, (item, size) in enumerate(zip(items, sizes, strict=True))
+            if not place or size <= BATCH_BYTES
+        ]
 
 
 def sweep(ingestion: Ingestion, spool: Spool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -115,7 +116,7 @@ def item_input(item: JobItem, spool: Spool) -> DocumentInput:
     attributes = Attributes(**stored["attributes"])
     path = spool.path(item.blob)
     # A missing upload (its job was cancelled meanwhile) is left to the pipeline, which reports it as unreadable.
-    text = path.read_text("utf-8", "surrogatepass") if stored["text"] and path.is_file() else None
+    text = path.read_bytes().decode("utf-8", "surrogatepass") if stored["text"] and path.is_file() else None
     return DocumentInput(
         item.external_id,
         text=text,
@@ -126,8 +127,17 @@ def item_input(item: JobItem, spool: Spool) -> DocumentInput:
     )
 
 
-def forget_unawaited(session: Session) -> None:
-    """Drop documents that were never ready and that no job will make so: their caller's request died with its process."""
+def forget_unawaited(
+    session: Session,
+    *,
+    older_than: timedelta | None = None,
+    collection_id: str | None = None,
+    external_id: str | None = None,
+) -> None:
+    """Drop documents that were never ready and that no job will make so: their caller's request died with its process.
+
+    Only the one named, if one is; and while requests are being worked on, only those ``older_than`` any request.
+    """
     awaited = (
         select(JobItem.external_id)
         .join(Job, Job.id == JobItem.job_id)
@@ -138,11 +148,12 @@ def forget_unawaited(session: Session) -> None:
             JobItem.outcome.is_(None),
         )
     )
-    session.execute(
-        delete(Document)
-        .where(Document.version == 0, Document.status == "pending", ~awaited.exists())
-        .execution_options(synchronize_session=False)
-    )
+    forgotten = delete(Document).where(Document.version == 0, Document.status == "pending", ~awaited.exists())
+    if older_than is not None:
+        forgotten = forgotten.where(Document.updated_at < now() - older_than)
+    if collection_id is not None and external_id is not None:
+        forgotten = forgotten.where(Document.collection_id == collection_id, Document.external_id == external_id)
+    session.execute(forgotten.execution_options(synchronize_session=False))
 
 
 def waiting_blobs(session: Session) -> set[str]:

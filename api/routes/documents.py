@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-import msgspec
 from litestar import Request, Response, delete, get, post, put
-from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from api.body import decode
+from api.attributes import form_attributes, groups_of, metadata_of
+from api.body import decode, read_whole
 from api.caller import Caller
+from api.forms import read_form
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
+from api.storing import kept_if_queued, queue, store_now
 from api.uploads import spool_stream
 from api.wire import NewDocument
 from infra.errors import (
-    FieldError,
-    FootnoteError,
     InvalidInput,
-    NotFound,
-    Unprocessable,
     Unsupported,
 )
-from infra.telemetry import observe_ingested
 from ingest.collections import get_collection
-from ingest.commit import delete_document, find_document, note_pending
-from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
-from ingest.pipeline import ingest_batch
+from ingest.commit import delete_document
+from ingest.document import Attributes, DocumentInput, check_external_id
 from ingest.reading import describe, document_text, get_document, get_document_by_id, list_documents
-from ingest.uploads import submit_uploads, supersede
-from retrieval.access import Access
+from ingest.uploads import supersede
 
 AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str | None, QueryParameter(max_length=2000)]
+# A longer text waits for its turn on disk.
+_IN_MEMORY = 100_000
 _DOCUMENT_PATH = re.compile(rb"/+v1/+collections/+[^/]+/+documents/(.*)", re.DOTALL)
 
 
@@ -78,7 +73,7 @@ async def store(
     limit = services.settings.max_upload_mb * 2**20
     blob: str | None = None
     if content_type == "application/json" and filename is None:
-        body = decode(await request.body(), NewDocument)
+        body = decode(await read_whole(request.stream()), NewDocument)
         attributes = Attributes(
             title=body.title,
             url=body.url,
@@ -87,31 +82,34 @@ async def store(
             version=None if body.version is None else str(body.version),
         )
         item = DocumentInput(identifier, text=body.text, attributes=attributes)
-        if not wait:
+        if not wait or len(body.text) > _IN_MEMORY:
             encoded = body.text.encode("utf-8", "surrogatepass")
             blob = await asyncio.to_thread(services.spool.write, [encoded], limit)
+        del body
     else:
-        with_groups = None if allowed_groups is None else _groups(allowed_groups)
+        with_groups = None if allowed_groups is None else groups_of(allowed_groups)
+        given = metadata_of(metadata)
         blob = await spool_stream(services.spool, request.stream(), limit)
         item = DocumentInput(
             identifier,
             path=services.spool.path(blob),
             filename=filename or identifier.rsplit("/", 1)[-1],
             content_type=content_type,
-            attributes=Attributes(title, url, _metadata(metadata), with_groups),
+            attributes=Attributes(title, url, given, with_groups),
         )
+    if wait and blob is not None:
+        item = replace(item, text=None)  # it waits for its turn on disk
+    if not wait:
+        with kept_if_queued(services, [blob or ""]):
+            queued = await asyncio.to_thread(queue, services, caller, name, [(item, blob or "")])
+        return Response(queued, status_code=202)
     try:
-        if wait:
-            document = await asyncio.to_thread(_store_now, services, caller.access, name, item)
-            return Response(document, status_code=200)
-        return Response(await asyncio.to_thread(_queue, services, caller, name, [(item, blob or "")]), status_code=202)
-    except FootnoteError:
+        async with request.app.state.turns.turn():
+            document = await asyncio.to_thread(store_now, services, caller.access, name, item, blob)
+    finally:
         if blob is not None:
             services.spool.remove([blob])
-        raise
-    finally:
-        if wait and blob is not None:
-            services.spool.remove([blob])
+    return Response(document, status_code=200)
 
 
 @post("/v1/collections/{name:str}/documents", summary="Upload files", status_code=202)
@@ -128,38 +126,30 @@ async def upload(
     caller.require("ingest")
     if not (request.headers.get("content-type") or "").lower().startswith("multipart/form-data"):
         raise Unsupported("Send the files as multipart/form-data, in fields named 'files'.", code="multipart_expected")
-    form = await request.form()
-    attributes = _form_attributes(form.getall("metadata", []), form.getall("allowed_groups", []))
-    files = [part for part in form.getall("files", []) if isinstance(part, UploadFile)]
-    unknown = sorted(set(form.keys()) - {"files", "metadata", "allowed_groups"})
-    if unknown:
-        raise InvalidInput(f"Unknown form field {unknown[0]!r}; allowed: files, metadata, allowed_groups.")
-    if not files:
-        raise InvalidInput("There is no file in the form: send at least one in a field named 'files'.", code="no_files")
     limit = services.settings.max_upload_mb * 2**20
-    items: dict[str, tuple[DocumentInput, str]] = {}
-    blobs: list[str] = []
-    try:
-        for part in files:
-            identifier = check_external_id(part.filename)
-            if identifier in items:
-                raise InvalidInput(
-                    f"Two files are named {identifier!r}: names must differ.", code="duplicate_file_name"
-                )
-            blob = await asyncio.to_thread(services.spool.write, iter(lambda p=part: p.file.read(2**20), b""), limit)  # type: ignore[misc]
-            blobs.append(blob)
-            item = DocumentInput(
-                identifier,
-                path=services.spool.path(blob),
-                filename=identifier,
-                content_type=part.content_type,
-                attributes=attributes,
+    form = await read_form(
+        request.headers["content-type"], request.stream(), services.spool, limit, ("metadata", "allowed_groups")
+    )
+    with kept_if_queued(services, [file.blob for file in form.files]):
+        if not form.files:
+            raise InvalidInput(
+                "There is no file in the form: send at least one in a field named 'files'.", code="no_files"
             )
-            items[identifier] = (item, blob)
-        return await asyncio.to_thread(_queue, services, caller, name, list(items.values()))
-    except FootnoteError:
-        services.spool.remove(blobs)
-        raise
+        attributes = form_attributes(form.fields.get("metadata", []), form.fields.get("allowed_groups", []))
+        items = [
+            (
+                DocumentInput(
+                    file.name,
+                    path=services.spool.path(file.blob),
+                    filename=file.name,
+                    content_type=file.content_type,
+                    attributes=attributes,
+                ),
+                file.blob,
+            )
+            for file in form.files
+        ]
+        return await asyncio.to_thread(queue, services, caller, name, items)
 
 
 @get("/v1/collections/{name:str}/documents", sync_to_thread=True, summary="List documents")
@@ -244,73 +234,6 @@ def text(
     caller.require("search", "answer", "ingest")
     with services.database.read() as session:
         return document_text(session, document_id, version, caller.access)
-
-
-def _groups(values: Sequence[str]) -> list[str]:
-    """Groups from query or form values: repeated, comma-separated or a JSON list; an empty value is an empty list."""
-    if len(values) == 1 and values[0].lstrip().startswith("["):
-        try:
-            return msgspec.json.decode(values[0].encode(), type=list[str])
-        except msgspec.DecodeError:
-            raise InvalidInput("allowed_groups is not a JSON list of strings.", code="invalid_groups") from None
-    return [group.strip() for value in values for group in value.split(",") if group.strip()]
-
-
-def _metadata(raw: Any) -> dict[str, Any]:
-    if raw is None:
-        return {}
-    try:
-        decoded = msgspec.json.decode(raw.encode()) if isinstance(raw, str) else raw
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        decoded = None
-    if not isinstance(decoded, dict):
-        message = "must be one JSON object"
-        raise InvalidInput(f"metadata {message}.", errors=(FieldError("metadata", message),))
-    return decoded
-
-
-def _form_attributes(metadata: Sequence[Any], groups: Sequence[Any]) -> Attributes:
-    texts = [json.dumps(g) if isinstance(g, list) else str(g) for g in groups]
-    return Attributes(
-        metadata=_metadata(metadata[0] if metadata else None), allowed_groups=_groups(texts) if texts else None
-    )
-
-
-def _store_now(services: Services, access: Access, name: str, item: DocumentInput) -> dict[str, Any]:
-    with services.database.write() as session:
-        collection = get_collection(session, name)
-        _check_replaceable(find_document(session, collection.id, item.external_id), access)
-        supersede(session, collection.id, [item.external_id])
-        note_pending(session, collection, item)
-    result = ingest_batch(services.ingestion, name, [item])[0]
-    observe_ingested(result.outcome.value)
-    if result.outcome is Outcome.FAILED:
-        raise failure(result)
-    with services.database.read() as session:
-        # Not by the caller's access: it may store what it must not read, and gets the receipt for it.
-        return describe(get_document(session, get_collection(session, name), item.external_id, Access(None)))
-
-
-def failure(result: Ingested) -> FootnoteError:
-    """The error for a document that could not be read."""
-    kind = Unsupported if result.code == "unsupported_format" else Unprocessable
-    return kind(result.detail or "The document could not be read.", code=result.code)
-
-
-def _queue(services: Services, caller: Caller, name: str, items: list[tuple[DocumentInput, str]]) -> dict[str, Any]:
-    with services.database.write() as session:
-        collection = get_collection(session, name)
-        for item, _ in items:
-            _check_replaceable(find_document(session, collection.id, item.external_id), caller.access)
-        job = submit_uploads(session, collection, items, caller.name)
-        job_id = job.id
-    services.wake()
-    return {"job_id": job_id}
-
-
-def _check_replaceable(document: Any, access: Access) -> None:
-    if document is not None and not access.may_read(document.allowed_groups):
-        raise NotFound("There is no such document that you may replace.", code="document_not_found")
 
 
 HANDLERS = [store, upload, list_all, show, remove, show_by_id, text]

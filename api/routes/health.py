@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.caller import Caller
 from api.services import Services
+from infra.errors import FootnoteError
 from infra.telemetry import READY, render_metrics
 from retrieval.generator import ModelWriter
 from retrieval.integrity import check_integrity
@@ -57,7 +58,7 @@ def _database(services: Services) -> dict[str, Any]:
     try:
         with services.database.read() as session:
             session.execute(text("SELECT 1"))
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, FootnoteError) as error:
         return {"ok": False, "detail": f"The database does not answer ({type(error).__name__})."}
     return {"ok": True, "kind": services.database.engine.dialect.name}
 
