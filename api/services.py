@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from infra.database import Database, open_database
 from infra.settings import Settings
@@ -14,7 +15,7 @@ from ingest.runner import JobRunner
 from ingest.sandbox import Sandbox
 from ingest.spool import Spool
 from retrieval.answer_scorer import CrossEncoderScorer
-from retrieval.encoder import Encoder, load_encoder
+from retrieval.encoder import Encoder, RuntimeName, load_encoder
 from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
@@ -46,7 +47,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     try:
         with database.write() as session:
             ensure_collection(session, DEFAULT_COLLECTION)
-        encoder = load_encoder(settings.encoder)
+        encoder = open_encoder(settings)
         engine = Engine(
             database=database,
             encoder=encoder,
@@ -60,6 +61,12 @@ def open_services(settings: Settings) -> Iterator[Services]:
     finally:
         sandbox.close()
         database.close()
+
+
+def open_encoder(settings: Settings) -> Encoder:
+    """The encoder that the settings name, on the runtime that they name."""
+    runtime = cast("RuntimeName", settings.encoder_runtime)
+    return load_encoder(settings.encoder, runtime=runtime, cache=settings.cache)
 
 
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:
