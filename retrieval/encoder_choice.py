@@ -18,7 +18,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -37,7 +37,7 @@ from retrieval.encoder_torch import TorchRuntime
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from retrieval.encoder import RuntimeName
+    from retrieval.encoder import Encoder, RuntimeName
     from retrieval.encoder_openvino import Network, OpenVinoRuntime
 
 log = structlog.get_logger()
@@ -133,16 +133,21 @@ def _measure(
     if cosines["query"] < _EXACT_COSINE or cosines["document"] < _DOCUMENT_COSINE:
         reason = f"its vectors differ from PyTorch's (cosine {min(cosines.values()):.4f})"
         return Record("torch", depends_on, cosines, reason=reason), None, None
-    times: dict[str, list[float]] = {"torch": [], "openvino": []}
-    for _ in range(_ROUNDS):  # alternating, so that another program's load falls on both
-        for runtime_name, encoder in (("torch", theirs), ("openvino", ours)):
-            started = time.perf_counter()
-            encoder.encode(texts)
-            times[runtime_name].append(time.perf_counter() - started)
-    rates = {key: round(len(texts) / statistics.median(values), 1) for key, values in times.items()}
+    rates = _texts_per_s(texts, {"torch": theirs, "openvino": ours})
     fastest: Literal["torch", "openvino"] = "openvino" if rates["openvino"] >= rates["torch"] else "torch"
     log.info("encoder measured", encoder=name, runtime=fastest, texts_per_s=rates, lowest_cosines=cosines)
     return Record(fastest, depends_on, cosines, rates), network, runtime
+
+
+def _texts_per_s(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dict[str, float]:
+    """Medians of a few rounds; they alternate, so that another program's load falls on all."""
+    times: dict[str, list[float]] = {name: [] for name in encoders}
+    for _ in range(_ROUNDS):
+        for name, encoder in encoders.items():
+            started = time.perf_counter()
+            encoder.encode(texts)
+            times[name].append(time.perf_counter() - started)
+    return {name: round(len(texts) / statistics.median(values), 1) for name, values in times.items()}
 
 
 def _probes(encoder: SentenceEncoder) -> list[str]:
