@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import Unavailable
+
+Batch = TypeVar("Batch", Sequence[str], NDArray[np.intp])
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|not enough memory|bad_alloc|(?:can't|can ?not|could not|unable to|failed to) allocate",
@@ -64,25 +66,24 @@ def batches_of(lengths: Sequence[int], batch_tokens: int, most: int) -> list[NDA
     return batches
 
 
-def run_in_halves(run: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]) -> NDArray[np.float32]:
-    """``run(texts)``, in halves, quarters, … where memory does not suffice for more.
+def run_in_halves(run: Callable[[Batch], NDArray[np.float32]], batch: Batch) -> NDArray[np.float32]:
+    """``run(batch)``, in halves, quarters, … where memory does not suffice for more.
 
     Raises ``Unavailable`` where it does not suffice for one text.
     """
     try:
-        return run(texts)
+        return run(batch)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        if len(texts) == 1:
+        if len(batch) == 1:
             raise Unavailable(
-                f"The encoder has not enough memory for a single text of {len(texts[0])} characters: free some, or give"
-                " this service more.",
+                "The encoder has not enough memory for a single text: free some, or give this service more.",
                 code="encoder_out_of_memory",
             ) from error
     # Only here, after the error with all that its frames hold is gone, is there room for another attempt.
-    middle = len(texts) // 2
-    return np.concatenate([run_in_halves(run, texts[:middle]), run_in_halves(run, texts[middle:])])
+    middle = len(batch) // 2
+    return np.concatenate([run_in_halves(run, batch[:middle]), run_in_halves(run, batch[middle:])])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import threading
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from infra.errors import SettingsError
 from retrieval.encoder_runtime import Runtime, batches_of, run_in_halves
+from retrieval.encoder_tokens import TokenIds
 from retrieval.terms import utf8
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class SentenceEncoder:
         self._runtime = runtime
         self._query_prompt = model.prompts.get("query") or ""
         self._document_prompt = model.prompts.get("document") or model.prompts.get("passage") or ""
-        # Two tokenizers, each with a lock: preprocessing sets truncation on the model's, and must not race with counting.
-        self._preprocessing, self._counting = threading.Lock(), threading.Lock()
-        self._tokenizer = copy.deepcopy(model.tokenizer)
+        # Preprocessing sets truncation and padding on the model's tokenizer.
+        self._preprocessing = threading.Lock()
+        self._tokens = TokenIds(model)
         self._window = int(model.max_seq_length or _UNSTATED_WINDOW)
         empty, prompt = self.count_tokens(["", self._document_prompt])
         self._max_tokens = self._window - (prompt - empty)
@@ -82,24 +82,36 @@ class SentenceEncoder:
                 for batch in batches_of(lengths, _QUERY_BATCH_TOKENS, _MOST_TEXTS)
             ]
         else:
-            batches = batches_of(self._checked_lengths(texts), self._runtime.batch_tokens, _MOST_TEXTS)
+            rows = self._checked_rows(texts)
+            batches = batches_of([len(row) for row in rows], self._runtime.batch_tokens, _MOST_TEXTS)
             with ThreadPoolExecutor(self._runtime.parallel) as pool:
-                found = pool.map(lambda batch: self._embed([texts[i] for i in batch], exact=False), batches)
+                found = pool.map(lambda batch: self._embed_documents(texts, rows, batch), batches)
                 parts = list(zip(batches, found, strict=True))
         vectors = np.empty((len(texts), parts[0][1].shape[1]), dtype=np.float32)
         for batch, part in parts:
             vectors[batch] = part
         return vectors
 
-    def _checked_lengths(self, texts: Sequence[str]) -> list[int]:
-        lengths = self.count_tokens(texts)
-        longest = max(lengths)
-        if longest > self.max_tokens:
+    def _checked_rows(self, texts: Sequence[str]) -> list[list[int]]:
+        rows = self._tokens.rows(texts)
+        longest = max(range(len(rows)), key=lambda place: len(rows[place]))
+        if len(rows[longest]) > self.max_tokens:
             raise ValueError(
-                f"text {lengths.index(longest)} has {longest} tokens and the encoder's window is"
+                f"text {longest} has {len(rows[longest])} tokens and the encoder's window is"
                 f" {self.max_tokens}: split documents before encoding them"
             )
-        return lengths
+        return rows
+
+    def _embed_documents(
+        self, texts: Sequence[str], rows: Sequence[Sequence[int]], batch: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        if self._document_prompt or not self._tokens.can_pad:
+            return self._embed([texts[i] for i in batch], exact=False)
+
+        def run(part: NDArray[np.intp]) -> NDArray[np.float32]:
+            return self._runtime.run(self._tokens.features([rows[i] for i in part]), exact=False)
+
+        return run_in_halves(run, batch)
 
     def _embed(self, texts: Sequence[str], *, exact: bool) -> NDArray[np.float32]:
         prompt = self._query_prompt if exact else self._document_prompt
@@ -114,17 +126,7 @@ class SentenceEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See ``Encoder``."""
-        if not texts:
-            return []
-        with self._counting:
-            ids = self._tokenizer(
-                [utf8(text) for text in texts],
-                truncation=False,
-                padding=False,
-                return_attention_mask=False,
-                verbose=False,
-            )["input_ids"]
-        return [len(row) for row in ids]
+        return self._tokens.count(texts)
 
 
 def load_model(source: str, *, local: bool) -> SentenceTransformer:

@@ -16,7 +16,20 @@ from ingest.document import DocumentInput
 from ingest.pipeline import Ingestion, ingest_batch
 from retrieval.encoder import Kind
 
-WORDS = ("crossing", "freight", "tram", "ferry", "winch", "cable", "booking", "claim", "invoice", "depot", "leave", "budget")
+WORDS = (
+    "crossing",
+    "freight",
+    "tram",
+    "ferry",
+    "winch",
+    "cable",
+    "booking",
+    "claim",
+    "invoice",
+    "depot",
+    "leave",
+    "budget",
+)
 
 
 class CountingEncoder:
