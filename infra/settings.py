@@ -90,6 +90,14 @@ class Settings:
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
     )
+    encoder_runtime: str = _setting(
+        "auto",
+        _choice("auto", "torch", "openvino"),
+        "Library that runs the encoder; `auto` measures once which is the faster on this machine.",
+    )
+    cache_dir: Path | None = _setting(
+        None, _path, "Folder for what can be made again, such as converted models; unset = `cache` in the data folder."
+    )
     reranker: str | None = _setting(
         None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in."
     )
@@ -154,6 +162,11 @@ class Settings:
             if raw.startswith(prefix):
                 return "postgresql+psycopg://" + raw.removeprefix(prefix)
         return raw
+
+    @property
+    def cache(self) -> Path:
+        """The folder for what can be made again."""
+        return self.cache_dir or self.data_dir / "cache"
 
     def describe(self) -> list[dict[str, str | None]]:
         """Each setting's environment name, meaning, value (secrets masked) and origin."""

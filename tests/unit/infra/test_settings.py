@@ -11,6 +11,7 @@ from infra.settings import Settings, is_loopback, load_settings
 
 DEFAULTS = {
     "data_dir": Path("data"), "database_url": None, "encoder": "all-MiniLM-L6-v2", "reranker": None,
+    "encoder_runtime": "auto", "cache_dir": None,
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
@@ -23,6 +24,8 @@ GOOD = {
     "data_dir": ("/srv/footnote", Path("/srv/footnote")),
     "database_url": ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
     "encoder": ("/models/e5", "/models/e5"),
+    "encoder_runtime": ("openvino", "openvino"),
+    "cache_dir": ("/var/cache/footnote", Path("/var/cache/footnote")),
     "reranker": ("none", "none"),
     "verifier": ("deterministic", "deterministic"),
     "llm_base_url": ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1"),
@@ -49,6 +52,7 @@ GOOD = {
 
 BAD = {
     "database_url": ("mysql://h/db", "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
+    "encoder_runtime": ("onnx", "one of auto, torch, openvino"),
     "reranker": ("big", "one of none"),
     "verifier": ("oracle", "one of deterministic"),
     "llm_base_url": ("127.0.0.1:8080", "an address starting with http:// or https://"),
@@ -209,3 +213,8 @@ def test_the_drivers_name_is_added(raw: str, expected: str) -> None:
 
 def test_without_an_address_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
     assert load_settings({"FOOTNOTE_DATA_DIR": "here"}).database == f"sqlite:///{tmp_path / 'here' / 'footnote.db'}"
+
+
+def test_the_cache_lies_in_the_data_folder_unless_it_is_named() -> None:
+    assert load_settings({"FOOTNOTE_DATA_DIR": "here"}).cache == Path("here/cache")
+    assert load_settings({"FOOTNOTE_DATA_DIR": "here", "FOOTNOTE_CACHE_DIR": "there"}).cache == Path("there")
