@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_NOTHING = ("bench.speed",)
+NEED_NOTHING = ("bench.speed", "bench.sync")
 NEED_DATA = ("bench.retrieval", "bench.verifier", "bench.answerability")
 
 

@@ -14,6 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie besi
 pytest_plugins = ["model_server", "scripted_server", "service", "databases", "clients"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the fault run is."""
+    parser.addoption("--kills", type=int, default=12, help="How often the fault run of a sync kills its process.")
+
+
 @pytest.fixture(autouse=True)
 def plain_logging() -> Iterator[None]:
     """Logging as it was: a command under test points it at a stream that is closed when the test ends."""
