@@ -14,7 +14,8 @@ class Tree:
     """``files`` are the contents by key as they lie on the disk. All that happens to them is drawn from ``chance``.
 
     ``writes`` bounds a document's versions by its key: what was written there, and the moves. ``past`` holds the contents that a
-    document of that key ever had. ``reused`` are keys that held more than one file: a move of these need not be recognised.
+    document of that key ever had. ``reused`` are keys that held more than one file, or one that was moved
+    before the eyes of a sync: a move of these need not be recognised.
     """
 
     def __init__(self, root: Path, chance: random.Random) -> None:
@@ -89,9 +90,14 @@ class Tree:
     def _rename(self, old: str, new: str) -> None:
         (self.root / new).parent.mkdir(exist_ok=True, parents=True)
         (self.root / old).rename(self.root / new)
+        self._renamed(old, new)
+
+    def _renamed(self, old: str, new: str) -> None:
         self.files[new] = self.files.pop(old)
         self.writes[new] += self.writes[old] + 1
         self.past[new] |= self.past[old]
+        if old in self.reused:
+            self.reused.add(new)
 
     def _new(self) -> None:
         self._write(self._name(), self._content())
@@ -119,10 +125,7 @@ class Tree:
         target = f"{self.root.name}-moved-{self._made}"
         (self.root / folder).rename(self.root / target)
         for old in [key for key in self.files if key.startswith(f"{folder}/")]:
-            new = target + old.removeprefix(folder)
-            self.files[new] = self.files.pop(old)
-            self.writes[new] += self.writes[old] + 1
-            self.past[new] |= self.past[old]
+            self._renamed(old, target + old.removeprefix(folder))
 
     def _touch(self) -> None:
         os.utime(self.root / self._any())

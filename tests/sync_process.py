@@ -10,6 +10,7 @@ The child pauses at random, inside transactions too, and says in the file ``wher
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import json
 import logging
@@ -43,8 +44,9 @@ from ingest.spool import Spool
 from ingest.sync import Sync
 from retrieval.encoder import Kind
 
-LONGEST_LIFE_S = 300
+LONGEST_LIFE_S = 900
 WIDTH = 24
+IDLE = "idle"
 STEPS = {"_list": "listing", "_move": "moving", "_store": "storing", "_prune": "pruning", "_begin": "beginning"}
 _thread = threading.local()
 
@@ -88,15 +90,15 @@ def slow_parse(path: Path, filename: str, content_type: str | None = None) -> Pa
     return fake_parse(path, filename, content_type)
 
 
-def _noted(where: Whereabouts, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _noted(where: Whereabouts, step: str, after: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def wrapper(*arguments: Any) -> Any:
         _thread.working = True
-        where.note(STEPS[name])
+        where.note(step)
         try:
             return method(*arguments)
         finally:
-            where.note("between")
+            where.note(after)
 
     return wrapper
 
@@ -129,6 +131,7 @@ def _slow_down(database: Database, where: Whereabouts) -> None:
 def live(url: str, address: str, spool: str, where: str) -> None:
     """Work off jobs until killed; ``SIGTERM`` ends it in order."""
     signal.alarm(LONGEST_LIFE_S)
+    faulthandler.register(signal.SIGUSR1)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -136,8 +139,9 @@ def live(url: str, address: str, spool: str, where: str) -> None:
     notes.note("start-up")
     database = open_database(url)
     _slow_down(database, notes)
-    for name in STEPS:
-        setattr(Sync, name, _noted(notes, name, getattr(Sync, name)))
+    for name, step in STEPS.items():
+        setattr(Sync, name, _noted(notes, step, "between", getattr(Sync, name)))
+    JobRunner.run = _noted(notes, "between", IDLE, JobRunner.run)  # type: ignore[method-assign]
     ingestion = Ingestion(database, SlowEncoder(), slow_parse)
     sweep(ingestion, Spool(Path(spool)))
     runner = JobRunner(ingestion, Spool(Path(spool)), lambda source: SlowReader(Path(source.uri)))
@@ -204,6 +208,12 @@ class Victim:
         self.pid = None
         assert told == ["ended", str(-signum if signum == signal.SIGKILL else 0)], told
         return self.where()
+
+    def show_stacks(self) -> None:
+        """On its standard error: what all of its threads are doing."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGUSR1)
+            time.sleep(1)
 
     def close(self) -> None:
         if self.pid is not None:

@@ -18,7 +18,7 @@ from changing_tree import Tree
 from fakes import FakeEncoder, fake_engine, fake_ingestion
 from sqlalchemy import select
 from stored_state import check_state, chunk_contents, ready, unfinished
-from sync_process import Victim
+from sync_process import IDLE, Victim
 
 from infra.database import Database, open_database
 from infra.tables import Job, Source
@@ -37,7 +37,7 @@ from retrieval.integrity import check_integrity
 
 SEED = 20260702
 FILES = 500
-PATIENCE_S = 120
+PATIENCE_S = 600
 # What a kill waits for; without one it comes at any moment after the start.
 AIMS = [
     "listing",
@@ -126,8 +126,10 @@ class Driver:
 
     def _await(self, victim: Victim, aim: str) -> None:
         end = time.monotonic() + 4
-        while victim.where() != aim and time.monotonic() < end:
+        while (where := victim.where()) not in (aim, IDLE) and time.monotonic() < end:
             time.sleep(0.001)
+        if where == IDLE:  # too late: or is there another job?
+            time.sleep(0.2)
 
     def _delete_one(self) -> None:
         """As a caller does it, of whatever document."""
@@ -193,7 +195,10 @@ class Driver:
                 if not unfinished(session):
                     return
                 jobs = session.scalars(select(Job).where(Job.finished_at.is_(None))).all()
-            assert time.monotonic() < end, [(job.kind, job.status, job.phase, job.counts) for job in jobs]
+            if time.monotonic() > end:
+                for victim in self.victims:
+                    victim.show_stacks()
+                pytest.fail(f"jobs hang: {[(job.kind, job.status, job.phase, job.counts) for job in jobs]}")
             time.sleep(0.05)
 
     def close(self) -> None:
