@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from infra.database import Database, open_database
 from infra.settings import Settings
 from infra.tables import Source
 from ingest.collections import DEFAULT_COLLECTION, ensure_collection
 from ingest.pipeline import Ingestion
-from ingest.runner import JobRunner
+from ingest.runner import JobRunner, Queue
 from ingest.sandbox import Sandbox
+from ingest.scratch import scratch_folder
+from ingest.source import reader_options
 from ingest.sources.entry import SourceReader
 from ingest.sources.open import open_source
 from ingest.spool import Spool
@@ -26,9 +27,6 @@ from retrieval.index import Index
 from retrieval.verifier import DeterministicVerifier
 from retrieval.writer import Writer
 
-if TYPE_CHECKING:
-    from ingest.queue import JobQueue
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -40,7 +38,7 @@ class Services:
     ingestion: Ingestion
     spool: Spool
     runner: JobRunner
-    queue: JobQueue | None = None
+    queue: Queue | None = None
 
     def wake(self) -> None:
         """Have new jobs looked at now, if this process works on jobs."""
@@ -83,13 +81,16 @@ def open_source_of(settings: Settings, source: Source) -> SourceReader:
     return open_source(
         source.kind,
         source.uri,
-        source.options,
+        reader_options(source.options),
+        include=source.include,
+        exclude=source.exclude,
+        scratch=scratch_folder(settings.data_dir),
         allow_addresses=settings.source_addresses,
         secrets=settings.secrets,
     )
 
 
-def _open_queue(settings: Settings, runner: JobRunner) -> JobQueue:
+def _open_queue(settings: Settings, runner: JobRunner) -> Queue:
     from ingest.queue import JobQueue  # noqa: PLC0415 - loads the job library: commands that only ask need not wait
 
     address = settings.database

@@ -24,17 +24,29 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of every request body."""
 
 
+class Chunking(Body, frozen=True, omit_defaults=True):
+    """How a collection's documents are cut into chunks; what is left out has its default."""
+
+    strategy: Literal["title", "size"] | None = None
+    target_tokens: int | None = None
+    minimum_tokens: int | None = None
+    overlap_tokens: int | None = None
+    tables: Literal["rows", "whole"] | None = None
+
+
 class NewCollection(Body, frozen=True):
     """``POST /v1/collections``."""
 
     name: str
     description: Short | None = None
+    chunking: Chunking | None = None
 
 
 class CollectionPatch(Body, frozen=True):
-    """``PATCH /v1/collections/{name}``."""
+    """``PATCH /v1/collections/{name}``: what is left out stays as it is."""
 
-    description: Short | None = None
+    description: Short | msgspec.UnsetType | None = msgspec.UNSET
+    chunking: Chunking | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NewDocument(Body, frozen=True):

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 NEED_NOTHING = ("bench.speed", "bench.sync")
-NEED_DATA = ("bench.retrieval", "bench.verifier", "bench.answerability")
+NEED_DATA = ("bench.retrieval", "bench.chunking", "bench.reembedding", "bench.verifier", "bench.answerability")
 
 
 def main() -> None:

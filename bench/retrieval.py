@@ -30,8 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.chunk import chunk, encoded_text
-from ingest.elements import ParsedDocument
+from ingest.chunk import chunk
+from ingest.elements import ParsedDocument, encoded_text
 from ingest.plain import parse_plain
 from ingest.sandbox import Sandbox
 from retrieval.encoder import Encoder, load_encoder

@@ -45,7 +45,10 @@ class Collection(Base):
 
 
 class Document(Base):
-    """A document by the caller's identity ``(collection, external_id)``; ``version`` 0 = none was ever ready."""
+    """A document by the caller's identity ``(collection, external_id)``; ``version`` 0 = none was ever ready.
+
+    ``chunking`` names the settings that its chunks were cut with.
+    """
 
     __tablename__ = "documents"
     __table_args__ = (UniqueConstraint("collection_id", "external_id"),)
@@ -64,6 +67,7 @@ class Document(Base):
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     allowed_groups: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     caller_version: Mapped[str | None] = mapped_column(String(200))
+    chunking: Mapped[str | None] = mapped_column(String(64))
     chunk_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -140,7 +144,7 @@ class Change(Base):
 
 
 class Source(Base):
-    """A place that documents come from. ``syncs`` counts the syncs begun; ``cursor`` is what the reader wants back."""
+    """A place that documents come from. ``syncs`` counts the syncs begun; how far it was read is in its entries."""
 
     __tablename__ = "sources"
     __table_args__ = (UniqueConstraint("collection_id", "kind", "uri"),)
@@ -157,7 +161,6 @@ class Source(Base):
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     options: Mapped[dict[str, Any]]
     caller: Mapped[str | None] = mapped_column(String(64))
-    cursor: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     syncs: Mapped[int] = mapped_column(default=0)
     last_job_id: Mapped[str | None] = mapped_column(String(40))
     synced_at: Mapped[datetime | None]

@@ -1,59 +1,62 @@
 """Chunks: the pieces of a document that are embedded, found and cited as one.
 
 A document is cut along its structure into sections (heading and page), a section into chunks of about equal
-size at paragraph, list item or row ends. Every character that is not a space belongs to exactly one chunk,
-and each chunk fits the encoder's window together with its context, as the encoder's own tokenizer counts.
+size at paragraph, list item or row ends; or, by its settings, into windows of one size. Every character that is
+not a space belongs to exactly one chunk (and, where an overlap is wanted, to the start of the next), and each
+chunk fits the encoder's window together with its context, as the encoder's own tokenizer counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ingest.elements import Chunk, ElementKind, ParsedDocument
-from ingest.pieces import Piece, TokenCounter, split_in_two
-from ingest.sections import Section, merge_small, pieces_of, sections_of, split_section
+from ingest.anchors import anchored_runs, split_evenly
+from ingest.chunking import DEFAULT_CHUNKING, ChunkingSettings
+from ingest.elements import Chunk, ElementKind, ParsedDocument, encoded_text
+from ingest.overlap import with_overlap
+from ingest.pieces import Piece, TokenCounter, rows_in_two, sentences_of, split_in_two, split_piece
+from ingest.sections import Headings, Section, merge_small, pieces_of, sections_of, split_section
+from ingest.windows import windows_of
 
-# Chosen with bench/chunking.py: of 96, 128, 160 and 200 tokens, and minima of 32, 80 and 120, these found the right page of PDFs
-# and the right passage of short mixed documents most often; larger ones gain recall on long prose and lose precision.
-DEFAULT_TARGET = 160
-DEFAULT_MINIMUM = 80
 _CONTEXT_SHARE = 4  # a context takes at most a quarter of the window
-
-
-def encoded_text(context: str, text: str) -> str:
-    """What the encoder and the lexical index see of a chunk: its context on a line of its own, then its text."""
-    return f"{context}\n{text}" if context else text
 
 
 def chunk(
     parsed: ParsedDocument,
     count_tokens: TokenCounter,
     max_tokens: int,
+    settings: ChunkingSettings = DEFAULT_CHUNKING,
     *,
     title: str | None = None,
-    target_tokens: int = DEFAULT_TARGET,
-    minimum_tokens: int = DEFAULT_MINIMUM,
 ) -> list[Chunk]:
-    """Cut ``parsed`` into chunks, in order.
+    """Cut ``parsed`` into chunks, in order, as ``settings`` say.
 
     ``count_tokens`` gives the tokens of each text as the encoder counts them, special tokens included;
-    ``max_tokens`` is the encoder's window. Sections are cut to about ``target_tokens``; neighbours on a
-    page that are smaller than ``minimum_tokens`` are put together. ``title`` stands for the document's own
-    in the context. Raises ``ValueError`` if the window cannot hold even one character.
+    ``max_tokens`` is the encoder's window. ``title`` stands for the document's own in the context. Raises
+    ``ValueError`` if the window cannot hold even one character.
     """
     fixed = count_tokens([""])[0]
     if max_tokens <= fixed:
         raise ValueError(f"a window of {max_tokens} tokens has no room for text")
     room = max_tokens - fixed
+    whole = settings.tables == "whole"
+    pieces = pieces_of(parsed, count_tokens, fixed, room, whole_tables=whole)
     maker = _Maker(parsed, title or parsed.title, count_tokens, max_tokens, fixed)
-    target = min(target_tokens, room)
-    sections = merge_small(
-        list(sections_of(parsed, pieces_of(parsed, count_tokens, fixed, room))), minimum_tokens, target
-    )
-    groups = [
-        (group, section) for section in sections for group in split_section(section, target, maker.room_for(section))
-    ]
-    return maker.make(groups)
+    # What is repeated of the chunk before counts towards the size aimed at.
+    target = max(1, min(settings.target_tokens, room) - settings.overlap_tokens)
+    if whole:
+        pieces = maker.fit_tables(pieces)
+    if settings.strategy == "size":
+        pieces = sentences_of(parsed.text, pieces, count_tokens, fixed)
+        windows = windows_of(parsed.text, pieces, target, settings.minimum_tokens, maker.room_under)
+        groups = [(list(each.pieces), each) for each in windows]
+    else:
+        sections = merge_small(list(sections_of(parsed, pieces)), settings.minimum_tokens, target)
+        groups = [(group, section) for section in sections for group in maker.split(section, target)]
+    made = maker.make(groups)
+    if not settings.overlap_tokens:
+        return [each for _, each in made]
+    return with_overlap(parsed.text, made, count_tokens, fixed, max_tokens, settings.overlap_tokens)
 
 
 class _Maker:
@@ -71,13 +74,46 @@ class _Maker:
         self._count, self._max, self._fixed = count_tokens, max_tokens, fixed
         self._contexts: dict[tuple[str, ...], tuple[str, int]] = {}
 
-    def room_for(self, section: Section) -> int:
-        """The tokens that a chunk of ``section`` may have."""
-        header = max((piece.header_tokens for piece in section.pieces), default=0)
-        return self._max - self._fixed - self._context(section.path)[1] - header
+    def fit_tables(self, pieces: list[Piece]) -> list[Piece]:
+        """Cut the tables that do not fit the window, with their headings, into rows."""
+        room = self._max - self._fixed
+        headings = Headings(self._parsed.text)
+        found: list[Piece] = []
+        over = 0
+        for piece in pieces:
+            if piece.kind is ElementKind.HEADING:
+                if not piece.rest:
+                    headings.enter(piece)
+                over += piece.tokens
+            elif piece.kind is ElementKind.TABLE:
+                if over + piece.tokens > room - self._context(headings.path)[1]:
+                    found += split_piece(self._parsed.text, piece, self._count, self._fixed, room * 3 // 4)
+                    over = 0
+                    continue
+                over = 0
+            else:
+                over = 0
+            found.append(piece)
+        return found
 
-    def make(self, groups: list[tuple[list[Piece], Section]]) -> list[Chunk]:
-        """Chunks in order; those that turn out too long are halved until they fit."""
+    def split(self, section: Section, target: int) -> list[list[Piece]]:
+        """The runs of pieces that become the chunks of ``section``."""
+        room = self._room_for(section)
+        runs = anchored_runs(self._parsed.text, section.pieces, target)
+        if len(runs) == 1:
+            return split_section(section, target, room)
+        return [group for run in runs for group in split_evenly(run, target, room)]
+
+    def _room_for(self, section: Section) -> int:
+        """The tokens that a chunk of ``section`` may have."""
+        return self.room_under(section.path) - max((piece.header_tokens for piece in section.pieces), default=0)
+
+    def room_under(self, path: tuple[str, ...]) -> int:
+        """The tokens that a chunk under these headings may have."""
+        return self._max - self._fixed - self._context(path)[1]
+
+    def make(self, groups: list[tuple[list[Piece], Section]]) -> list[tuple[list[Piece], Chunk]]:
+        """Chunks in order, each with its pieces; those that turn out too long are halved until they fit."""
         waiting = [(group, section, self._chunk(group, section)) for group, section in groups if group]
         done = [False] * len(waiting)
         while not all(done):
@@ -95,11 +131,15 @@ class _Maker:
                     following.append(part)
                     following_done.append(False)
             waiting, done = following, following_done
-        return [made for _, _, made in waiting]
+        return [(group, made) for group, _, made in waiting]
 
     def _halves(self, group: list[Piece], section: Section) -> list[tuple[list[Piece], Section, Chunk]]:
         if len(group) == 1:
-            halves = split_in_two(self._parsed.text, group[0])
+            halves = [group[0]]
+            if group[0].kind is ElementKind.TABLE:
+                halves = rows_in_two(self._parsed.text, group[0], self._count, self._fixed)
+            if len(halves) == 1:
+                halves = split_in_two(self._parsed.text, group[0])
             if len(halves) == 1:  # one character: only its context can give way
                 made = self._chunk(group, section)
                 if not made.context:
@@ -125,7 +165,8 @@ class _Maker:
             for piece in group
             if piece.kind is ElementKind.HEADING
         }
-        context = self._context(tuple(name for name in section.path if name not in shown), shown)[0]
+        path = section.path if section.over is None else section.over
+        context = self._context(tuple(name for name in path if name not in shown), shown)[0]
         if (header := group[0].header) is not None:
             context = f"{context}\n{header}" if context else header
         body = next((piece for piece in group if piece.kind is not ElementKind.HEADING), group[0])

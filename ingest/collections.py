@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from infra.clock import iso, now
 from infra.errors import Conflict, FieldError, InvalidInput, NotFound
 from infra.ids import new_id
 from infra.tables import Collection, Document
+from ingest.chunking import UNNAMED_FINGERPRINT, ChunkingSettings, read_chunking
 from ingest.commit import delete_document
 from ingest.uploads import supersede
 
@@ -32,12 +34,21 @@ def check_name(name: str) -> str:
     return name
 
 
-def create_collection(session: Session, name: str, description: str | None = None) -> Collection:
-    """Add a collection; raises ``InvalidInput`` for a bad name and ``Conflict`` if it exists."""
+def create_collection(
+    session: Session, name: str, description: str | None = None, chunking: Mapping[str, Any] | None = None
+) -> Collection:
+    """Add a collection; raises ``InvalidInput`` for a bad name or chunking settings and ``Conflict`` if it exists."""
     check_name(name)
+    settings = None if chunking is None else read_chunking(chunking).as_json()
     moment = now()
     collection = Collection(
-        id=new_id("col"), name=name, description=description, generation=1, created_at=moment, updated_at=moment
+        id=new_id("col"),
+        name=name,
+        description=description,
+        chunking=settings,
+        generation=1,
+        created_at=moment,
+        updated_at=moment,
     )
     if session.scalar(select(Collection.id).where(Collection.name == name)):
         raise Conflict(f"Collection {name!r} exists already.", code="collection_exists")
@@ -47,6 +58,30 @@ def create_collection(session: Session, name: str, description: str | None = Non
     except IntegrityError:
         raise Conflict(f"Collection {name!r} exists already.", code="collection_exists") from None
     return collection
+
+
+def set_chunking(session: Session, collection: Collection, chunking: Mapping[str, Any] | None) -> bool:
+    """Give a collection other chunking settings; ``None`` = the defaults. Raises ``InvalidInput``.
+
+    True if documents that are there have to be cut again (``ingest.rechunk``): those that come from now on are cut with the
+    new settings.
+    """
+    settings = read_chunking(chunking)
+    collection.chunking = None if chunking is None else settings.as_json()
+    collection.updated_at = now()
+    return has_documents_cut_otherwise(session, collection)
+
+
+def has_documents_cut_otherwise(session: Session, collection: Collection) -> bool:
+    """Whether some documents of a collection were cut with other settings than its own."""
+    otherwise = cut_otherwise(read_chunking(collection.chunking))
+    query = exists().where(Document.collection_id == collection.id, Document.version > 0, otherwise)
+    return bool(session.scalar(select(query)))
+
+
+def cut_otherwise(settings: ChunkingSettings) -> ColumnElement[bool]:
+    """Which documents were cut with other settings than these."""
+    return func.coalesce(Document.chunking, UNNAMED_FINGERPRINT) != settings.fingerprint
 
 
 def ensure_collection(session: Session, name: str) -> Collection:
@@ -68,6 +103,7 @@ def describe(collection: Collection) -> dict[str, Any]:
     return {
         "name": collection.name,
         "description": collection.description,
+        "chunking": read_chunking(collection.chunking).as_json(),
         "created_at": iso(collection.created_at),
         "updated_at": iso(collection.updated_at),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, exists, func, insert, select, update
@@ -25,7 +25,8 @@ from infra.tables import (
     Vector,
 )
 from ingest.document import DocumentInput
-from ingest.prepare import Prepared
+from ingest.elements import ParsedDocument
+from ingest.prepare import Prepared, PreparedChunk
 from retrieval.redaction import redact
 
 _BATCH = 500
@@ -49,7 +50,6 @@ def commit_document(
         document = _new_document(collection.id, prepared.external_id, prepared.parsed.mime)
         session.add(document)
     text_sha = _store_text(session, prepared)
-    removed = _remove_chunks(session, document.id)
     number = document.version + 1
     document.version = number
     document.status = "ready"
@@ -62,7 +62,6 @@ def commit_document(
     groups = prepared.attributes.allowed_groups
     document.allowed_groups = None if groups is None else sorted(set(groups))
     document.caller_version = prepared.attributes.version
-    document.chunk_count = len(prepared.chunks)
     document.updated_at = moment
     session.add(
         DocumentVersion(
@@ -79,14 +78,35 @@ def commit_document(
         )
     )
     session.flush()
-    _store_vectors(session, encoder, {piece.vector_hash for piece in prepared.chunks}, vectors)
+    replace_chunks(session, document, prepared.chunks, prepared.chunking, encoder, vectors)
+    if collection.encoder is None:
+        collection.encoder = encoder
+    return document
+
+
+def replace_chunks(
+    session: Session,
+    document: Document,
+    chunks: Sequence[PreparedChunk],
+    chunking: str,
+    encoder: str,
+    vectors: Mapping[str, bytes],
+) -> None:
+    """Give the document's version ``chunks``, cut with the settings that ``chunking`` names, in place of those it has.
+
+    Call inside one ``Database.write()``; ``vectors`` and ``VectorVanished`` as for ``commit_document``.
+    """
+    removed = _remove_chunks(session, document.id)
+    document.chunking = chunking
+    document.chunk_count = len(chunks)
+    _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
     session.execute(
         insert(ChunkRow),
         [
             {
                 "id": new_id("chk"),
                 "document_id": document.id,
-                "version": number,
+                "version": document.version,
                 "ordinal": ordinal,
                 "char_start": piece.chunk.start,
                 "char_end": piece.chunk.end,
@@ -95,14 +115,11 @@ def commit_document(
                 "context": piece.chunk.context,
                 "vector_hash": piece.vector_hash,
             }
-            for ordinal, piece in enumerate(prepared.chunks)
+            for ordinal, piece in enumerate(chunks)
         ],
     )
     _drop_unused_vectors(session, removed)
-    if collection.encoder is None:
-        collection.encoder = encoder
-    session.add(Change(collection_id=collection.id, document_id=document.id, kind="put", created_at=moment))
-    return document
+    session.add(Change(collection_id=document.collection_id, document_id=document.id, kind="put", created_at=now()))
 
 
 def commit_failure(session: Session, collection: Collection, item: DocumentInput, code: str, detail: str) -> Document:
@@ -189,13 +206,26 @@ def find_document(session: Session, collection_id: str, external_id: str) -> Doc
     )
 
 
-def _store_text(session: Session, prepared: Prepared) -> str:
-    parsed = prepared.parsed
+def has_text(session: Session, document: Document, parsed: ParsedDocument) -> bool:
+    """Whether the document's version has exactly the text and elements of ``parsed``."""
+    stored = session.scalar(
+        select(DocumentVersion.text_sha256).where(
+            DocumentVersion.document_id == document.id, DocumentVersion.number == document.version
+        )
+    )
+    return stored == _text_hash(parsed)[0]
+
+
+def _text_hash(parsed: ParsedDocument) -> tuple[str, list[list[Any]]]:
     elements = [[e.kind.value, e.start, e.end, e.level, e.page] for e in parsed.elements]
     # The elements are part of the key: the same text can come with other headings or pages.
-    digest = hashlib.sha256(f"{elements}\0{parsed.text}".encode()).hexdigest()
+    return hashlib.sha256(f"{elements}\0{parsed.text}".encode()).hexdigest(), elements
+
+
+def _store_text(session: Session, prepared: Prepared) -> str:
+    digest, elements = _text_hash(prepared.parsed)
     if session.get(ExtractedText, digest) is None:
-        session.add(ExtractedText(sha256=digest, text=parsed.text, elements=elements))
+        session.add(ExtractedText(sha256=digest, text=prepared.parsed.text, elements=elements))
         session.flush()
     return digest
 

@@ -57,3 +57,8 @@ class Chunk:
     heading_path: tuple[str, ...] = ()
     page: int | None = None
     context: str = ""
+
+
+def encoded_text(context: str, text: str) -> str:
+    """What the encoder and the lexical index see of a chunk: its context on a line of its own, then its text."""
+    return f"{context}\n{text}" if context else text

@@ -73,6 +73,35 @@ def split_piece(text: str, piece: Piece, count_tokens: TokenCounter, fixed: int,
     return parts
 
 
+def sentences_of(text: str, pieces: Sequence[Piece], count_tokens: TokenCounter, fixed: int) -> list[Piece]:
+    """``pieces`` with paragraphs and items of lists cut into their sentences; one call of ``count_tokens`` for all."""
+    parts: list[Piece] = []
+    for piece in pieces:
+        if piece.kind not in {ElementKind.PARAGRAPH, ElementKind.LIST_ITEM}:
+            parts.append(piece)
+            continue
+        spans = [_trim(text, start, end) for start, end in _sentence_spans(text, piece)]
+        for number, (start, end) in enumerate(spans, 1):
+            part = _part(piece, start, end, piece.tokens, number > 1)
+            parts.append(replace(part, introduces=piece.introduces and number == len(spans)))
+    cut = [number for number, part in enumerate(parts) if part.kind in {ElementKind.PARAGRAPH, ElementKind.LIST_ITEM}]
+    sizes = _sizes(text, [(parts[number].start, parts[number].end) for number in cut], count_tokens, fixed)
+    for number, tokens in zip(cut, sizes, strict=True):
+        parts[number] = replace(parts[number], tokens=tokens)
+    return parts
+
+
+def rows_in_two(text: str, table: Piece, count_tokens: TokenCounter, fixed: int) -> list[Piece]:
+    """Halve a table at the line nearest its middle; what is one line is given back whole."""
+    lines = split_piece(text, table, count_tokens, fixed, table.tokens + fixed)
+    if len(lines) < 2:
+        return [table]
+    middle = (table.start + table.end) // 2
+    cut = min(range(1, len(lines)), key=lambda number: abs(lines[number].start - middle))
+    first, second = lines[:cut], lines[cut:]
+    return [replace(part[0], end=part[-1].end, tokens=sum(line.tokens for line in part)) for part in (first, second)]
+
+
 def _sentence_spans(text: str, piece: Piece) -> list[tuple[int, int]]:
     """Sentences that together leave out nothing: each begins where the one before ends."""
     starts = [span.start + piece.start for span in split_sentences(text[piece.start : piece.end])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -11,10 +11,19 @@ from sqlalchemy.orm import Session
 from infra.database import Database
 from infra.errors import FootnoteError
 from infra.tables import Collection, Document
+from ingest.chunking import cut_with, read_chunking
 from ingest.collections import get_collection
-from ingest.commit import VectorVanished, commit_document, commit_failure, find_document, stored_vectors
+from ingest.commit import (
+    VectorVanished,
+    commit_document,
+    commit_failure,
+    find_document,
+    has_text,
+    replace_chunks,
+    stored_vectors,
+)
 from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
-from ingest.prepare import Parser, Prepared, prepare, source_hash
+from ingest.prepare import Parser, Prepared, PreparedChunk, prepare, source_hash
 from retrieval.encoder import Encoder
 from retrieval.store import check_encoder
 
@@ -28,6 +37,10 @@ class Ingestion:
     database: Database
     encoder: Encoder
     parser: Parser
+
+
+class _ChunkingChanged(Exception):  # noqa: N818 - a signal between two functions of this file
+    """The collection's chunking settings are others than those that a document of the batch was cut with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +65,14 @@ def ingest_batch(
     known: dict[str, Prepared | _Failure] = {}
     for _ in range(_ATTEMPTS):
         unchanged = _read_and_prepare(ingestion, collection, items, known)
-        vectors = _encode_missing(ingestion, [p for p in known.values() if isinstance(p, Prepared)])
+        prepared = [each for each in known.values() if isinstance(each, Prepared)]
+        vectors = encode_missing(ingestion, [piece for each in prepared for piece in each.chunks])
         try:
             with ingestion.database.write() as session:
                 row = get_collection(session, collection)
                 check_encoder(row, ingestion.encoder.name)
+                if any(each.chunking != read_chunking(row.chunking).fingerprint for each in prepared):
+                    raise _ChunkingChanged
                 results = [
                     unchanged[item.external_id]
                     if item.external_id in unchanged
@@ -68,13 +84,17 @@ def ingest_batch(
             return results
         except VectorVanished:
             continue
-    raise RuntimeError("vectors kept vanishing while a batch was being committed")
+        except _ChunkingChanged:
+            known = {name: each for name, each in known.items() if isinstance(each, _Failure)}
+    raise RuntimeError("vectors kept vanishing, or chunking settings changing, while a batch was being committed")
 
 
 def _read_and_prepare(
     ingestion: Ingestion, collection: str, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
 ) -> dict[str, Ingested]:
     unchanged: dict[str, Ingested] = {}
+    with ingestion.database.read() as session:
+        settings = read_chunking(get_collection(session, collection).chunking)
     for item in items:
         if item.external_id in known:
             continue
@@ -88,11 +108,17 @@ def _read_and_prepare(
         with ingestion.database.read() as session:
             row = get_collection(session, collection)
             document = find_document(session, row.id, item.external_id)
-        if document is not None and document.version and document.source_hash == digest and not document.error:
+        if (
+            document is not None
+            and document.version
+            and document.source_hash == digest
+            and cut_with(document.chunking) == settings.fingerprint
+            and not document.error
+        ):
             unchanged[item.external_id] = Ingested(item.external_id, Outcome.UNCHANGED, document.id, document.version)
             continue
         try:
-            known[item.external_id] = prepare(item, digest, ingestion.parser, ingestion.encoder)
+            known[item.external_id] = prepare(item, digest, ingestion.parser, ingestion.encoder, settings)
         except FootnoteError as error:
             known[item.external_id] = _failure(item, error)
     return unchanged
@@ -113,8 +139,9 @@ def _failure(item: DocumentInput, error: FootnoteError | OSError) -> _Failure:
     return _Failure(item, "unreadable_file", f"The file could not be read: {error.strerror or 'unknown error'}.")
 
 
-def _encode_missing(ingestion: Ingestion, prepared: Sequence[Prepared]) -> dict[str, bytes]:
-    texts = {piece.vector_hash: piece.embedded_text for document in prepared for piece in document.chunks}
+def encode_missing(ingestion: Ingestion, chunks: Iterable[PreparedChunk]) -> dict[str, bytes]:
+    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored."""
+    texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
     with ingestion.database.read() as session:
         present = stored_vectors(session, ingestion.encoder.name, texts)
     missing = [digest for digest in texts if digest not in present]
@@ -145,7 +172,13 @@ def _commit(
     if current is not None and known and current.source_hash == prepared.source_hash:
         # Stored by somebody else while this batch was prepared, or sent again after a newer copy that could not be read.
         current.error_code = current.error = None
-        return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)
+        same_chunks = cut_with(current.chunking) == prepared.chunking
+        if not same_chunks and has_text(session, current, prepared.parsed):
+            # The same document under other chunking settings: the same version in other chunks.
+            replace_chunks(session, current, prepared.chunks, prepared.chunking, encoder, vectors)
+            same_chunks = True
+        if same_chunks:
+            return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)
     document = commit_document(session, collection, prepared, encoder, vectors)
     outcome = Outcome.MODIFIED if known else Outcome.NEW
     return Ingested(prepared.external_id, outcome, document.id, document.version)

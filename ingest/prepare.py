@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.errors import Unprocessable
-from ingest.chunk import chunk, encoded_text
+from ingest.chunk import chunk
+from ingest.chunking import ChunkingSettings
 from ingest.document import Attributes, DocumentInput
-from ingest.elements import Chunk, ParsedDocument
+from ingest.elements import Chunk, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
 from retrieval.encoder import Encoder
 
@@ -30,13 +31,17 @@ class PreparedChunk:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document that is parsed and chunked; ``source_hash`` covers content and attributes."""
+    """A document that is parsed and chunked; ``source_hash`` covers content and attributes.
+
+    ``chunking`` is the fingerprint of the settings that ``chunks`` were cut with.
+    """
 
     external_id: str
     parsed: ParsedDocument
     title: str | None
     attributes: Attributes
     source_hash: str
+    chunking: str
     chunks: tuple[PreparedChunk, ...]
 
 
@@ -60,7 +65,7 @@ def source_hash(item: DocumentInput, content: bytes) -> str:
     return hashlib.sha256(described.encode() + b"\0" + content).hexdigest()
 
 
-def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) -> Prepared:
+def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder, settings: ChunkingSettings) -> Prepared:
     """Parse and chunk ``item``; raises ``Unsupported`` or ``Unprocessable`` with the reason."""
     if item.text is not None:
         parsed = parse_plain(item.text, item.content_type or "text/plain")
@@ -70,18 +75,24 @@ def prepare(item: DocumentInput, digest: str, parser: Parser, encoder: Encoder) 
         parsed = parser(item.path, item.filename or item.external_id, item.content_type)
     title = item.attributes.title or parsed.title
     parsed = replace(parsed, title=title)
-    chunks = chunk(parsed, encoder.count_tokens, encoder.max_tokens)
+    chunks = cut(parsed, encoder, settings)
     if not chunks:
         raise Unprocessable("The document holds no text that could be indexed.", code="no_text")
-    prepared = []
-    for piece in chunks:
-        text = encoded_text(piece.context, parsed.text[piece.start : piece.end])
-        prepared.append(PreparedChunk(piece, text, hashlib.sha256(text.encode()).hexdigest()))
     return Prepared(
         external_id=item.external_id,
         parsed=parsed,
         title=title,
         attributes=item.attributes,
         source_hash=digest,
-        chunks=tuple(prepared),
+        chunking=settings.fingerprint,
+        chunks=chunks,
     )
+
+
+def cut(parsed: ParsedDocument, encoder: Encoder, settings: ChunkingSettings) -> tuple[PreparedChunk, ...]:
+    """The chunks of a parsed document, each with what is embedded for it."""
+    prepared = []
+    for piece in chunk(parsed, encoder.count_tokens, encoder.max_tokens, settings):
+        text = encoded_text(piece.context, parsed.text[piece.start : piece.end])
+        prepared.append(PreparedChunk(piece, text, hashlib.sha256(text.encode()).hexdigest()))
+    return tuple(prepared)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,9 +14,11 @@ from sqlalchemy.orm import Session
 from infra.errors import FootnoteError, Unavailable
 from infra.owner import owner_name
 from infra.tables import Collection, Job, JobItem, Source
+from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.document import Ingested
 from ingest.jobs import MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
 from ingest.pipeline import Ingestion, ingest_batch
+from ingest.rechunk import rechunk
 from ingest.sources.entry import SourceReader
 from ingest.spool import Spool
 from ingest.sync import Sync
@@ -35,8 +38,32 @@ SourceOpener = Callable[[Source], SourceReader]
 log = structlog.get_logger()
 
 
+class Queue(Protocol):
+    """What works off jobs in a process; ``ingest.queue`` has it, and takes a second to load."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    def stop(self) -> None:
+        """End the work at its next batch."""
+        ...
+
+    def wake(self) -> None:
+        """Look for new jobs now."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether jobs get worked on."""
+        ...
+
+
 class Stopped(Exception):  # noqa: N818 - a signal to the queue, not an error for a caller
     """The process ends: the job is back in the queue."""
+
+
+class _Interrupted(Exception):  # noqa: N818 - a signal between two functions of this file
+    """The process ends; what is being written is undone."""
 
 
 class _ItemsMoved(Exception):  # noqa: N818 - a signal between two functions of this file
@@ -116,6 +143,8 @@ class JobRunner:
         try:
             if kind == "sync" and source is not None:
                 error = self.sync(job_id, source, collection.name).run()
+            elif kind == "rechunk":
+                return self._rechunk(job_id, collection.name)
             else:
                 while self._run_batch(job_id, collection.name):
                     self._check_stop(job_id)
@@ -133,6 +162,28 @@ class JobRunner:
         self._drop_blobs(job_id)
         log.info("job.finished", job=job_id, status=finished.status, **finished.counts)
         return None
+
+    def _rechunk(self, job_id: str, collection: str) -> None:
+        def note(session: Session, counts: Mapping[str, int]) -> None:
+            if self._stop.is_set():
+                raise _Interrupted
+            job = check_mine(session, job_id, self.owner)
+            job.phase, job.counts = "storing", {**job.counts, **counts}
+
+        try:
+            counts = rechunk(self.ingestion, collection, note)
+        except _Interrupted:
+            return self._check_stop(job_id)
+        with self.ingestion.database.write() as session:
+            job = check_mine(session, job_id, self.owner)
+            job.counts = {**job.counts, **counts}
+            row = get_collection(session, collection)
+            again = has_documents_cut_otherwise(session, row)
+            if (
+                not again
+            ):  # in the same transaction as the last look: later settings find no unfinished job, and submit one
+                finish(session, job_id)
+        return self._rechunk(job_id, collection) if again else None
 
     def sync(self, job_id: str, source: Source, collection: str) -> Sync:
         """The sync that a job stands for."""

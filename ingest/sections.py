@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from ingest.elements import Element, ElementKind, ParsedDocument
 from ingest.pieces import Piece, TokenCounter, split_piece
 
-_TAIL_TOKENS = 24
-_MERGED = 1.4  # of the target: sections put together may be this large
+TAIL_TOKENS = 24
+MERGED = 1.4  # of the target: sections put together may be this large
 _SPACE = re.compile(r"\s*")
 
 
@@ -21,6 +21,8 @@ class Section:
     pieces: tuple[Piece, ...]
     path: tuple[str, ...]
     page: int | None
+    # The headings over the first piece, where those of later pieces are others: what stands before the text for the encoder.
+    over: tuple[str, ...] | None = None
 
     @property
     def tokens(self) -> int:
@@ -28,8 +30,33 @@ class Section:
         return sum(piece.tokens for piece in self.pieces)
 
 
-def pieces_of(parsed: ParsedDocument, count_tokens: TokenCounter, fixed: int, room: int) -> list[Piece]:
-    """The document in pieces that can stand in a chunk: elements, or parts of those that are too long."""
+class Headings:
+    """The headings that stand over a place, while a document is read from its beginning."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._stack: list[tuple[int, str]] = []
+
+    def enter(self, heading: Piece) -> None:
+        """Go on under ``heading``: it takes the place of those of its level and below."""
+        level = heading.level or 1
+        while self._stack and self._stack[-1][0] >= level:
+            self._stack.pop()
+        self._stack.append((level, " ".join(self._text[heading.start : heading.whole_end].split())))
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The headings, outermost first."""
+        return tuple(name for _, name in self._stack)
+
+
+def pieces_of(
+    parsed: ParsedDocument, count_tokens: TokenCounter, fixed: int, room: int, *, whole_tables: bool = False
+) -> list[Piece]:
+    """The document in pieces that can stand in a chunk: elements, or parts of those that are too long.
+
+    With ``whole_tables`` a table is left as it is, however long.
+    """
     text = parsed.text
     pieces = [
         Piece(
@@ -49,7 +76,8 @@ def pieces_of(parsed: ParsedDocument, count_tokens: TokenCounter, fixed: int, ro
     found: list[Piece] = []
     for piece in counted:
         share = room * 3 // 4
-        found += [piece] if piece.tokens <= share else split_piece(text, piece, count_tokens, fixed, share)
+        kept = piece.tokens <= share or (whole_tables and piece.kind is ElementKind.TABLE)
+        found += [piece] if kept else split_piece(text, piece, count_tokens, fixed, share)
     return found
 
 
@@ -75,27 +103,20 @@ def _gap(text: str, start: int, end: int, page: int | None) -> Iterator[tuple[in
 
 def sections_of(parsed: ParsedDocument, pieces: Sequence[Piece]) -> Iterator[Section]:
     """Group pieces by heading and page. Headings without a body go with the section that follows."""
-    stack: list[tuple[int, str]] = []
+    headings = Headings(parsed.text)
     held: list[Piece] = []
     has_body = False
     page: int | None = None
-
-    def path() -> tuple[str, ...]:
-        return tuple(name for _, name in stack)
-
-    current = path()
+    current = headings.path
     for piece in pieces:
         if piece.kind is ElementKind.HEADING and not piece.rest:
             if has_body:
                 yield Section(tuple(held), current, page)
                 held, has_body = [], False
-            level = piece.level or 1
-            while stack and stack[-1][0] >= level:
-                stack.pop()
-            stack.append((level, " ".join(parsed.text[piece.start : piece.whole_end].split())))
-            current = path()
+            headings.enter(piece)
+            current = headings.path
         elif piece.kind is not ElementKind.HEADING:
-            tail = piece.tokens <= _TAIL_TOKENS and _runs_on(parsed.text, held, piece)
+            tail = piece.tokens <= TAIL_TOKENS and runs_on(parsed.text, held, piece)
             if has_body and piece.page != page and not tail:
                 yield Section(tuple(held), current, page)
                 held, has_body = [], False
@@ -107,7 +128,7 @@ def sections_of(parsed: ParsedDocument, pieces: Sequence[Piece]) -> Iterator[Sec
         yield Section(tuple(held), current, page if has_body else held[0].page)
 
 
-def _runs_on(text: str, held: Sequence[Piece], piece: Piece) -> bool:
+def runs_on(text: str, held: Sequence[Piece], piece: Piece) -> bool:
     """Whether ``piece`` ends the sentence of the piece before."""
     return bool(held) and text[held[-1].end - 1] not in ".!?:" and text[piece.start].islower()
 
@@ -122,15 +143,16 @@ def merge_small(sections: list[Section], minimum: int, target: int) -> list[Sect
             before is not None
             and small
             and before.page == section.page
-            and before.tokens + section.tokens <= target * _MERGED
+            and before.tokens + section.tokens <= target * MERGED
         ):
-            merged[-1] = Section(before.pieces + section.pieces, _common(before.path, section.path), before.page)
+            merged[-1] = Section(before.pieces + section.pieces, common(before.path, section.path), before.page)
         else:
             merged.append(section)
     return merged
 
 
-def _common(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+def common(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """The headings that both paths begin with."""
     length = 0
     while length < min(len(first), len(second)) and first[length] == second[length]:
         length += 1
@@ -150,7 +172,7 @@ def split_section(section: Section, target: int, room: int) -> list[list[Piece]]
         # Go over the share by less than half of the piece rather than leave the chunk that much short.
         over = size + piece.tokens / 2 > share or size + piece.tokens > room
         if groups[-1] and over and not (only_headings and size + piece.tokens <= room):
-            carried = _lead_in(groups[-1])
+            carried = lead_in(groups[-1])
             groups.append(carried)
             size = sum(each.tokens for each in carried)
         groups[-1].append(piece)
@@ -158,7 +180,7 @@ def split_section(section: Section, target: int, room: int) -> list[list[Piece]]
     return groups
 
 
-def _lead_in(group: list[Piece]) -> list[Piece]:
+def lead_in(group: list[Piece]) -> list[Piece]:
     """Take what introduces the next piece off the group's end: a heading, or a line that ends with a colon."""
     carried: list[Piece] = []
     while len(group) > 1 and (group[-1].kind is ElementKind.HEADING or (group[-1].introduces and not carried)):

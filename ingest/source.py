@@ -10,13 +10,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
-from infra.errors import Conflict, NotFound
+from infra.errors import Conflict, FieldError, InvalidInput, NotFound
 from infra.ids import new_id
 from infra.tables import Collection, Source, SourceEntry
 from ingest.commit import delete_document, find_document
 from ingest.entries import forget_marks, was_stored
 from ingest.schedule import check_schedule
-from ingest.sources.open import check_source
+from ingest.sources.patterns import check_patterns
+from ingest.sources.plan import check_source
 from ingest.uploads import supersede
 
 
@@ -25,7 +26,8 @@ class SourceSettings:
     """What a caller says of a source.
 
     ``include`` and ``exclude`` are patterns of keys, ``prune`` deletes what the source does not have any more, ``schedule`` is a
-    cron expression in UTC, ``allowed_groups`` and ``metadata`` go to each document, ``options`` are those of the kind.
+    cron expression in UTC, ``allowed_groups`` and ``metadata`` go to each document, ``options`` are those of the kind and
+    ``allow_empty``: that a source which lists nothing at all is believed, and pruned.
     """
 
     kind: str
@@ -167,8 +169,19 @@ def describe(session: Session, source: Source) -> dict[str, Any]:
     }
 
 
+def reader_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are the kind's own: without ``allow_empty``, which the sync knows."""
+    allowed = options.get("allow_empty", False)
+    if not isinstance(allowed, bool):
+        message = "must be true or false"
+        raise InvalidInput(f"options.allow_empty {message}.", errors=(FieldError("options.allow_empty", message),))
+    return {name: value for name, value in options.items() if name != "allow_empty"}
+
+
 def _check(settings: SourceSettings) -> None:
-    check_source(settings.kind, settings.uri, settings.options)
+    check_source(settings.kind, settings.uri, reader_options(settings.options))
+    check_patterns(settings.include, "include")
+    check_patterns(settings.exclude, "exclude")
     if settings.schedule is not None:
         check_schedule(settings.schedule)
 

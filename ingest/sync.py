@@ -29,7 +29,6 @@ from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_
 from ingest.jobs import add_counts, check_mine
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed, SourceReader
-from ingest.sources.patterns import Patterns
 from ingest.uploads import supersede
 
 LISTED_AT_ONCE = 500
@@ -67,7 +66,7 @@ class Sync:
 
     def _run(self) -> str | None:
         source, sync, first = self._begin()
-        error = self._list(source, sync, first)
+        error = self._list(sync, first)
         with self.ingestion.database.write() as session:
             job = check_mine(session, self.job_id, self.owner)
             if error is None:
@@ -101,14 +100,12 @@ class Sync:
         with self.ingestion.database.write() as session:
             check_mine(session, self.job_id, self.owner).phase = phase
 
-    def _list(self, source: Source, sync: int, first: int) -> str | None:
-        wanted = Patterns(source.include, source.exclude)
+    def _list(self, sync: int, first: int) -> str | None:
         part: list[Entry] = []
         error: str | None = None
         try:
             for entry in self.reader.entries():
-                if entry.key in wanted:
-                    part.append(entry)
+                part.append(entry)
                 if len(part) == LISTED_AT_ONCE:
                     self._note_listed(part, sync, first)
                     part = []

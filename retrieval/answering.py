@@ -23,6 +23,7 @@ from retrieval.answer import (
     VerifierInfo,
 )
 from retrieval.engine import Engine
+from retrieval.overlaps import without_overlaps
 from retrieval.passage import Passage
 from retrieval.prompt import declines
 from retrieval.proof import Proven, check, prove
@@ -107,7 +108,7 @@ async def answer_events(engine: Engine, ask: Ask, access: Access) -> AsyncGenera
     question = standalone_question(ask.question, ask.history)
     query = SearchQuery(question, ask.collections, ask.top_k, ask.mode, ask.filter)
     found = await asyncio.to_thread(search, engine, query, access)
-    passages = found.passages
+    passages = without_overlaps(found.passages)
     clock.take("encode", found.timings_ms["encode"])
     clock.take("search", found.timings_ms["refresh"] + found.timings_ms["search"])
     yield Retrieved(passages, found.index)

@@ -117,7 +117,10 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[I
         )
         texts: dict[str, str] = {row[0]: row[1] for row in extracted}
         chunks: dict[str, list[IndexedChunk]] = {}
+        ends: dict[str, int] = {}
         for chunk, data in rows:
+            repeated = max(0, ends.get(chunk.document_id, 0) - chunk.char_start)
+            ends[chunk.document_id] = chunk.char_end
             chunks.setdefault(chunk.document_id, []).append(
                 IndexedChunk(
                     key=chunk.key,
@@ -125,6 +128,7 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[I
                     text=texts[chunk.document_id][chunk.char_start : chunk.char_end],
                     page=chunk.page,
                     vector=None if data is None else vector_from_bytes(data),
+                    repeated=repeated,
                 )
             )
         loaded += [

@@ -20,9 +20,13 @@ NEIGHBOUR_WEIGHT = 0.3
 PLACE_CHARS = 3_000
 
 
-def surrounding_texts(texts: Sequence[str]) -> list[str]:
-    """For each of a document's chunks, in order: the texts of the one before, itself and the one after."""
-    return ["\n".join(texts[max(0, i - 1) : i + 2]) for i in range(len(texts))]
+def surrounding_texts(texts: Sequence[str], repeated: Sequence[int] = ()) -> list[str]:
+    """For each of a document's chunks, in order: the texts of the one before, itself and the one after.
+
+    ``repeated``: how many characters at the start of each are the end of the one before; they are not said twice.
+    """
+    own = [text[count:] for text, count in zip(texts, repeated or [0] * len(texts), strict=True)]
+    return ["\n".join([texts[max(0, i - 1)], *own[max(0, i - 1) + 1 : i + 2]]) for i in range(len(texts))]
 
 
 def surrounded_vectors(

@@ -39,7 +39,8 @@ class IndexedChunk:
     heading path.
 
     ``page`` is the 1-based page, where the document has pages. ``vector`` has length 1, or is ``None`` where
-    none is stored: the chunk is then found by its words only.
+    none is stored: the chunk is then found by its words only. ``repeated``: how many characters at its start are also the end
+    of the chunk before.
     """
 
     key: int
@@ -47,6 +48,7 @@ class IndexedChunk:
     text: str
     vector: Vector | None
     page: int | None = None
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class CollectionView:
             for _, chunks in latest.values():
                 vectors = surrounded_vectors([chunk.vector for chunk in chunks])
                 mixed += zip([chunk.key for chunk in chunks], vectors, strict=True)
-                around = surrounding_texts([chunk.text for chunk in chunks])
+                around = surrounding_texts([chunk.text for chunk in chunks], [chunk.repeated for chunk in chunks])
                 entries += [
                     LexicalEntry(chunk.key, chunk.context, chunk.text, text)
                     for chunk, text in zip(chunks, around, strict=True)
@@ -116,7 +118,8 @@ class CollectionView:
                     self._facts[id_] = facts
                     self._chunks[id_] = tuple(chunk.key for chunk in chunks)
                     self._owner.update((chunk.key, id_) for chunk in chunks)
-                    numbers = places([chunk.page for chunk in chunks], [len(chunk.text) for chunk in chunks])
+                    lengths = [len(chunk.text) - chunk.repeated for chunk in chunks]
+                    numbers = places([chunk.page for chunk in chunks], lengths)
                     self._place.update((chunk.key, (id_, n)) for chunk, n in zip(chunks, numbers, strict=True))
 
     def _vectors(self, embedded: Sequence[tuple[int, Vector | None]]) -> tuple[Keys, Vector]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -18,9 +17,9 @@ from api.cli.progress import follow, progress_bar
 from api.cli.push import ensure_remote_collection, push
 from api.cli.remote import RemoteError, read, remote
 from api.cli.watch import watch
+from api.cli.work import check_free, run_here
 from api.services import Services
-from infra.errors import Conflict, InvalidInput, Unavailable
-from infra.tables import Job
+from infra.errors import InvalidInput, Unavailable
 from ingest import jobs
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
@@ -31,7 +30,6 @@ from ingest.source import SourceSettings, ensure_source
 from ingest.sources.directory import DirectoryReader, file_of
 from ingest.sources.entry import ListingFailed
 from ingest.sources.patterns import Patterns
-from ingest.uploads import cancel_job
 from retrieval.access import EVERYTHING
 
 _BATCH = 16
@@ -67,8 +65,10 @@ def ingest(
 ) -> None:
     """Read files, folders and addresses into a collection; what is unchanged is skipped, what has changed replaced."""
     check_name(collection)
-    attributes = Attributes(metadata=_object(metadata, "--metadata"), allowed_groups=groups or None)
-    files, settings = _sort(places, manifest, kind, _object(options, "--options"), attributes, include, exclude, prune)
+    attributes = Attributes(metadata=json_object(metadata, "--metadata"), allowed_groups=groups or None)
+    files, settings = _sort(
+        places, manifest, kind, json_object(options, "--options"), attributes, include, exclude, prune
+    )
     if watching and (server is not None or files or any(each.kind != "directory" for each in settings)):
         raise InvalidInput("--watch works on folders of this machine, without --server.")
     started = time.perf_counter()
@@ -78,10 +78,10 @@ def ingest(
         with local_services() as services:
             told = _in_folder(services, collection, files, settings, prune and manifest is not None)
             if watching:
-                _report(told, time.perf_counter() - started, as_json)
+                report(told, time.perf_counter() - started, as_json)
                 watch([Path(each.uri) for each in settings], lambda: _again(services, collection, settings, as_json))
                 return
-    _report(told, time.perf_counter() - started, as_json)
+    report(told, time.perf_counter() - started, as_json)
     if told["counts"]["failed"] or told["errors"]:
         raise typer.Exit(1)
 
@@ -181,7 +181,7 @@ def _in_folder(
                 results.append(result)
                 progress.advance(bar)
     deleted = _delete_others(services, collection, files) if prune_collection else 0
-    return _told(results, deleted, [_sync_here(services, collection, each) for each in sources])
+    return summary_of(results, deleted, [sync_here(services, collection, each) for each in sources])
 
 
 def _delete_others(services: Services, collection: str, items: Sequence[DocumentInput]) -> int:
@@ -200,50 +200,28 @@ def _delete_others(services: Services, collection: str, items: Sequence[Document
     return len(gone)
 
 
-def _sync_here(services: Services, collection: str, settings: SourceSettings) -> Mapping[str, Any]:
-    """Sync a source in this process, showing the progress; the job as it ended."""
+def sync_here(
+    services: Services, collection: str, settings: SourceSettings, *, take_over: bool = True
+) -> Mapping[str, Any]:
+    """Sync a source in this process, showing the progress; the job as it ended.
+
+    ``take_over``: its documents replace those that another source stored under the same ids.
+    """
     with services.database.write() as session:
         row = get_collection(session, collection)
         source = ensure_source(session, row, settings, None)
         job = jobs.submit_for(session, "sync", row, None, source)
-        if job.status == "running" and not jobs.abandoned(job):
-            raise Conflict(f"This source is being synced already, by job {job.id}: wait for it.", code="sync_running")
-        # What a person asks for by hand counts more than what another source stored under the same id.
-        job.options = {**job.options, "take_over": True}
+        check_free(job)
+        job.options = {**job.options, "take_over": take_over}
         job_id = job.id
-
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            services.runner.run(job_id)
-        except BaseException as failure:  # noqa: BLE001 - raised again below, in the thread that shows it
-            failures.append(failure)
-
-    def look() -> dict[str, Any]:
-        with services.database.read() as session:
-            return jobs.describe(session.get_one(Job, job_id))
-
-    thread = threading.Thread(target=work, name="sync", daemon=True)
-    thread.start()
-    try:
-        told = follow(look, thread.is_alive)
-    except KeyboardInterrupt:
-        with services.database.write() as session:
-            cancel_job(session, job_id, None)
-        raise
-    thread.join()
-    if failures:
-        services.runner.give_up(job_id, "The command that worked on it failed.")
-        raise failures[0]
-    return told
+    return run_here(services, job_id)
 
 
 def _again(services: Services, collection: str, settings: Sequence[SourceSettings], as_json: bool) -> None:
     started = time.perf_counter()
-    told = _told([], 0, [_sync_here(services, collection, each) for each in settings])
+    told = summary_of([], 0, [sync_here(services, collection, each) for each in settings])
     if told["counts"]["scanned"] > told["counts"]["unchanged"] or told["errors"]:
-        _report(told, time.perf_counter() - started, as_json)
+        report(told, time.perf_counter() - started, as_json)
 
 
 def _on_server(
@@ -278,7 +256,7 @@ def _on_server(
                 source = read(client.patch(f"{base}/{found[0]['id']}", json=body))
             job_id = read(client.post(f"{base}/{source['id']}/sync"))["job_id"]
             told.append(follow(lambda job_id=job_id: read(client.get(f"/v1/jobs/{job_id}"))))  # type: ignore[misc]
-    return _told(results, deleted, told)
+    return summary_of(results, deleted, told)
 
 
 def _files_of(folder: SourceSettings) -> Iterator[DocumentInput]:
@@ -295,7 +273,8 @@ def _files_of(folder: SourceSettings) -> Iterator[DocumentInput]:
         reader.close()
 
 
-def _object(raw: str | None, option: str) -> dict[str, Any]:
+def json_object(raw: str | None, option: str) -> dict[str, Any]:
+    """The JSON object that an option was given; empty if it was not."""
     if raw is None:
         return {}
     try:
@@ -307,7 +286,7 @@ def _object(raw: str | None, option: str) -> dict[str, Any]:
     return value
 
 
-def _told(results: Sequence[Ingested], deleted: int, finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary_of(results: Sequence[Ingested], deleted: int, finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is reported: counts over everything, failures, and the sentences of syncs that could not be whole."""
     counts = dict.fromkeys(jobs.COUNTS, 0) | {"scanned": len(results) + deleted, "deleted": deleted}
     for result in results:
@@ -319,10 +298,11 @@ def _told(results: Sequence[Ingested], deleted: int, finished: Sequence[Mapping[
     return {"counts": counts, "failures": failures, "errors": [job["error"] for job in finished if job["error"]]}
 
 
-def _report(told: Mapping[str, Any], seconds: float, as_json: bool) -> None:
+def report(told: Mapping[str, Any], seconds: float | None, as_json: bool) -> None:
+    """Print what was done: counts, failures, and why a source was not read whole."""
     counts = told["counts"]
     if as_json:
-        print_json({**told, "seconds": round(seconds, 1)})
+        print_json({**told, **({} if seconds is None else {"seconds": round(seconds, 1)})})
         return
     for failure in told["failures"]:
         out.print(f"failed  {failure['external_id']}: {failure['detail']}", markup=False)
@@ -331,4 +311,5 @@ def _report(told: Mapping[str, Any], seconds: float, as_json: bool) -> None:
     for error in told["errors"]:
         err.print(error, markup=False)
     listed = ", ".join(f"{counts[name]} {name}" for name in jobs.COUNTS if name != "scanned")
-    out.print(f"{counts['scanned']} scanned: {listed}; {seconds:.1f} s")
+    took = "" if seconds is None else f"; {seconds:.1f} s"
+    out.print(f"{counts['scanned']} scanned: {listed}{took}")

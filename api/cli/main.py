@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.cli import documents, keys
+from api.cli import collections, documents, keys, sources
 from api.cli.ask import ask_command
 from api.cli.doctor import doctor
 from api.cli.eval import eval_app
@@ -30,7 +30,9 @@ app.command("worker")(worker)
 app.command("ingest")(ingest)
 app.command("search")(search_command)
 app.command("ask")(ask_command)
+app.add_typer(collections.app, name="collections")
 app.add_typer(documents.app, name="documents")
+app.add_typer(sources.app, name="sources")
 app.add_typer(eval_app, name="eval")
 app.command("verify")(verify)
 app.add_typer(keys.app, name="keys")

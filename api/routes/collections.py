@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -12,10 +13,11 @@ from sqlalchemy import select
 from api.caller import Caller
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
-from api.wire import CollectionPatch, NewCollection
+from api.wire import Chunking, CollectionPatch, NewCollection
 from infra.clock import now
 from infra.tables import Collection
-from ingest.collections import create_collection, delete_collection, describe, get_collection
+from ingest.collections import create_collection, delete_collection, describe, get_collection, set_chunking
+from ingest.jobs import submit_for
 
 
 @post("/v1/collections", sync_to_thread=True, summary="Create a collection")
@@ -25,7 +27,7 @@ def create(
     """Add an empty collection."""
     caller.require("ingest")
     with services.database.write() as session:
-        return describe(create_collection(session, data.name, data.description))
+        return describe(create_collection(session, data.name, data.description, _given(data.chunking)))
 
 
 @get("/v1/collections", sync_to_thread=True, summary="List collections")
@@ -62,12 +64,24 @@ def change(
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
 ) -> dict[str, Any]:
-    """Change the description."""
+    """Change the description or the chunking settings: ``null`` stands for the defaults.
+
+    Documents that were cut with other settings are cut again by the job ``job_id``.
+    """
     caller.require("ingest")
+    job_id: str | None = None
     with services.database.write() as session:
         collection = get_collection(session, name)
-        collection.description, collection.updated_at = data.description, now()
-        return describe(collection)
+        if not isinstance(data.description, msgspec.UnsetType):
+            collection.description, collection.updated_at = data.description, now()
+        given = data.chunking
+        if not isinstance(given, msgspec.UnsetType) and set_chunking(session, collection, _given(given)):
+            job_id = submit_for(session, "rechunk", collection, caller.name, None).id
+        changed = describe(collection)
+    if job_id is None:
+        return changed
+    services.wake()
+    return {**changed, "job_id": job_id}
 
 
 @delete("/v1/collections/{name:str}", sync_to_thread=True, summary="Delete a collection")
@@ -78,6 +92,10 @@ def remove(name: FromPath[str], services: NamedDependency[Services], caller: Nam
         gone = get_collection(session, name).id
         delete_collection(session, name)
     services.engine.index.forget({gone})
+
+
+def _given(chunking: Chunking | None) -> dict[str, Any] | None:
+    return None if chunking is None else msgspec.to_builtins(chunking)
 
 
 HANDLERS = [create, list_all, show, change, remove]

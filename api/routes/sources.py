@@ -24,10 +24,11 @@ from ingest.source import (
     describe,
     get_source,
     list_sources,
+    reader_options,
     settings_of,
     update_source,
 )
-from ingest.sources.open import local_path
+from ingest.sources.plan import local_path
 
 
 @post("/v1/collections/{name:str}/sources", sync_to_thread=True, summary="Add a source")
@@ -139,7 +140,7 @@ def sync(
 
 def _check_place(services: Services, caller: Caller, settings: SourceSettings) -> None:
     """The server's own disk is not every caller's to read."""
-    path = local_path(settings.kind, settings.uri)
+    path = local_path(settings.kind, settings.uri, reader_options(settings.options))
     if path is None or caller.is_admin:
         return
     roots = services.settings.source_roots

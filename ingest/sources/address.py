@@ -77,16 +77,24 @@ class AddressRules:
 
         Raises ``AddressRefused`` if one did not, ``HostUnknown`` if there is none.
         """
-        named = self.names(host)
-        found = [host.strip("[]")] if _parsed(host.strip("[]")) else list(self.resolve(host, port))
+        literal = _parsed(host.strip("[]"))
+        found = [str(literal)] if literal else list(self.resolve(host, port))
         if not found:
             raise HostUnknown(f"The host {host} has no address.")
+        named = self.names(host)
         for text in found:
-            address = _parsed(text)
-            if not named and (address is None or not (self._in_networks(address) or is_public(address))):
-                where = host if text == host.strip("[]") else f"{host}, which is at {text},"
+            if not (named or self._passes(_parsed(text))):
+                where = host if literal else f"{host}, which is at {text},"
                 raise AddressRefused(f"{where} is no public address, and the operator has not allowed it as a source.")
         return found
+
+    def check_literal(self, host: str) -> None:
+        """Raise ``AddressRefused`` if ``host`` is an address that may not be reached; a name is not looked up."""
+        if _parsed(host.strip("[]")) is not None:
+            self.addresses(host, 0)
+
+    def _passes(self, address: Address | None) -> bool:
+        return address is not None and (self._in_networks(address) or is_public(address))
 
     def _in_networks(self, address: Address) -> bool:
         forms = [address, *_carried(address)]

@@ -125,6 +125,11 @@ class FilesystemReader:
 
     def close(self) -> None:
         """Forget the store, and drop an archive that was downloaded."""
+        if self._opened is not None:
+            for name in ("client", "ftp"):  # the connections of the drivers for sftp and ftp, which never close them
+                connection = getattr(self._opened[0], name, None)
+                if connection is not None:
+                    connection.close()
         self._opened = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

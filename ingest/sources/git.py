@@ -161,7 +161,7 @@ class GitReader:
         if blob not in self._missing:
             self._hits += 1
             return
-        count = min(_AHEAD, 2 * self._hits + 1)
+        count = min(_AHEAD, 2 * self._hits + 2)
         following = zip(self._ahead or self._missing, range(count), strict=False)
         wanted = [blob, *(other for other, _ in following if other != blob)]
         given = "".join(f"{one.hex()}\n" for one in wanted).encode()

@@ -23,7 +23,7 @@ def canonical(url: str, base: str | None = None) -> str | None:
     try:
         found = httpx2.URL(base).join(url.strip()) if base else httpx2.URL(url.strip())
         found = httpx2.URL(found).copy_with(fragment=None)
-        if found.scheme not in _DEFAULT_PORTS or not found.host or found.userinfo:
+        if found.scheme not in _DEFAULT_PORTS or not found.host or "%" in found.host or found.userinfo:
             return None
         if found.port == _DEFAULT_PORTS[found.scheme]:
             found = found.copy_with(port=None)

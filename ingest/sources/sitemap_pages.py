@@ -48,6 +48,8 @@ class SitemapPages:
                 yield from self._of(url)
             except SitemapBroken as broken:
                 self._failures.append(f"{url} {broken.detail}")
+                if len(self._seen) >= self.max_pages:
+                    break
             except (HttpFailed, RobotsRefused) as failed:
                 self._failures.append(failed.detail.rstrip("."))
         if not (self._failures or self._seen):

@@ -118,6 +118,10 @@ def store_options(url: StoreUrl, options: Mapping[str, Any]) -> dict[str, Any]:
         chosen["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
     if url.protocol in _HOSTS:
         chosen["timeout"] = 30
+    if url.store in {"sftp", "ssh"}:
+        from ingest.sources.known_hosts import KnownHosts  # noqa: PLC0415 - its driver is an extra
+
+        chosen |= {"host_key_policy": KnownHosts(), "banner_timeout": 30, "auth_timeout": 30}
     return chosen
 
 

@@ -108,8 +108,37 @@ def test_ingest_again_and_prune(shell: Shell, files: Path, ingested: dict[str, A
     (tmp_path / "other.md").write_text("# Other\n\nText.\n")
     assert shell.json("ingest", str(tmp_path), "--collection", "pruned")["counts"]["new"] == 1
     (tmp_path / "other.md").rename(tmp_path / "renamed.md")
+    (tmp_path / "more.md").write_text("# More\n\nText.\n")
     counts = shell.json("ingest", str(tmp_path), "--collection", "pruned", "--prune")["counts"]
-    assert (counts["new"], counts["deleted"]) == (1, 1)
+    assert counts == {"scanned": 2, "new": 1, "modified": 1, "unchanged": 0, "deleted": 0, "failed": 0}
+    (tmp_path / "renamed.md").unlink()
+    counts = shell.json("ingest", str(tmp_path), "--collection", "pruned", "--prune")["counts"]
+    assert (counts["scanned"], counts["unchanged"], counts["deleted"]) == (2, 1, 1)
+    assert [d["external_id"] for d in shell.json("documents", "list", "--collection", "pruned")] == ["more.md"]
+    listed = shell.json("sources", "list", "--collection", "pruned")
+    assert [(s["kind"], s["uri"], s["documents"], s["prune"]) for s in listed] == [
+        ("directory", str(tmp_path), 1, True)
+    ]
+
+
+def test_sources(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# A\n\nSome text.\n")
+    (tmp_path / "draft.md").write_text("# Draft\n\nSome text.\n")
+    options = ("--collection", "kept")
+    added = shell.json("sources", "add", str(tmp_path), "--exclude", "draft*", "--schedule", "0 3 * * *", *options)
+    assert (added["kind"], added["exclude"], added["schedule"]) == ("directory", ["draft*"], "0 3 * * *")
+    assert shell.json("sources", "sync", added["id"], *options)["counts"]["new"] == 1
+    shown = shell.json("sources", "show", added["id"], *options)
+    assert (shown["documents"], shown["synced_at"] is not None) == (1, True)
+    printed = shell("sources", "list", *options).stdout
+    assert "0 3 * * *" in printed
+    assert str(tmp_path) in printed
+    assert "exists" in one_line(shell("sources", "add", str(tmp_path), *options), 1)
+    assert "Bad schedule" in one_line(shell("sources", "add", ".", "--schedule", "often", *options), 2)
+    assert "no such source" in one_line(shell("sources", "show", "src_none", *options), 1)
+    removed = shell.json("sources", "remove", added["id"], "--documents", *options)
+    assert removed == {"id": added["id"], "deleted_documents": 1}
+    assert shell.json("documents", "list", *options) == []
 
 
 def test_documents(shell: Shell, ingested: dict[str, Any]) -> None:
@@ -238,3 +267,40 @@ def test_on_a_server_with_keys(shell: Shell, keyed: Keyed, tmp_path: Path) -> No
 
 def test_version(shell: Shell) -> None:
     assert shell.spawn("--version").stdout.strip()[0].isdigit()
+
+
+def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.md"
+    rules.write_text("# Rules\n\n" + " ".join(f"Rule {n} is kept in binder {n} on the top shelf." for n in range(60)))
+    assert shell("collections", "create", "rules", "--description", "House rules").returncode == 0
+    shell.json("ingest", str(rules), "--collection", "rules")
+    before = shell.json("documents", "list", "--collection", "rules")
+    given = '{"strategy": "size", "target_tokens": 64, "overlap_tokens": 16}'
+    changed = shell.json("collections", "set", "rules", "--chunking", given)
+    assert changed["counts"] == {"scanned": 1, "modified": 1, "unchanged": 0}
+    after = shell.json("documents", "list", "--collection", "rules")
+    assert after[0]["chunks"] > 2 * before[0]["chunks"]
+    assert after[0]["version"] == 1
+    listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list")}
+    assert (listed["rules"]["overlap_tokens"], listed["default"]["overlap_tokens"]) == (16, 0)
+    shown = shell("collections", "set", "rules", "--chunking", "default")
+    assert (
+        "by title, 160 tokens (at least 80, overlap 0), tables by rows; 1 of 1 documents were cut again."
+        in shown.stdout
+    )
+    assert shell.json("documents", "list", "--collection", "rules")[0]["chunks"] == before[0]["chunks"]
+    for wrong in ("[]", '{"target_tokens": 5}', '{"size": 1}'):
+        refused = shell("collections", "set", "rules", "--chunking", wrong)
+        assert refused.returncode == 2
+        assert "hunking" in refused.stderr
+    assert shell("collections", "set", "rules").returncode == 2
+    assert shell("collections", "set", "nowhere", "--chunking", "default").returncode == 1
+
+
+def test_collections_of_a_server(shell: Shell, service: Service, collection: str) -> None:
+    changed = shell.json("collections", "set", collection, "--chunking", '{"tables": "whole"}', "--server", service.url)
+    assert changed["chunking"]["tables"] == "whole"
+    listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list", "--server", service.url)}
+    assert listed[collection]["tables"] == "whole"
+    made = shell.json("collections", "create", f"{collection}-more", "--chunking", "default", "--server", service.url)
+    assert made["chunking"]["tables"] == "rows"

@@ -12,14 +12,15 @@ from typing import Any
 import psutil
 import pytest
 from fakes import fake_engine, fake_ingestion
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from infra.clock import now
 from infra.database import Database
 from infra.errors import NotFound
 from infra.owner import owner_name
-from infra.tables import Document, Job, JobItem, Source
-from ingest.collections import create_collection, delete_collection, get_collection
+from infra.tables import ChunkRow, Document, Job, JobItem, Source
+from ingest.chunking import read_chunking
+from ingest.collections import create_collection, delete_collection, get_collection, set_chunking
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput
 from ingest.jobs import (
@@ -35,6 +36,7 @@ from ingest.jobs import (
     submit_for,
 )
 from ingest.pipeline import ingest_batch
+from ingest.rechunk import rechunk
 from ingest.runner import JobRunner, sweep
 from ingest.spool import Spool
 from ingest.uploads import cancel_job, submit_uploads, supersede, waiting_blobs
@@ -431,3 +433,47 @@ def test_sweeping_forgets_documents_that_nothing_will_make_ready(database: Datab
     sweep(ingestion, spool)
     with database.read() as session:
         assert set(session.scalars(select(Document.external_id))) == {"ready", "failed", "queued"}
+
+
+def test_a_rechunk_job_cuts_what_was_cut_otherwise(database: Database, spool: Spool, runner: JobRunner) -> None:
+    text = "\n\n".join(f"Paragraph number {n} says something of its own, at some length." for n in range(40))
+    ingest_batch(runner.ingestion, "default", [DocumentInput(f"{n}", text=text) for n in range(10)])
+    with database.write() as session:
+        collection = get_collection(session, "default")
+        before = session.scalar(select(func.count()).select_from(ChunkRow)) or 0
+        assert set_chunking(session, collection, {"strategy": "size", "target_tokens": 32})
+        job_id = submit_for(session, "rechunk", collection, "me", None).id
+    assert run_once(runner)
+    job = show(database, job_id)
+    assert (job["status"], job["counts"]["modified"], job["counts"]["scanned"]) == ("succeeded", 10, 10)
+    with database.read() as session:
+        assert (session.scalar(select(func.count()).select_from(ChunkRow)) or 0) > before
+        assert {d.version for d in session.scalars(select(Document))} == {1}
+
+
+def test_settings_that_change_while_documents_are_cut_again_are_followed(
+    database: Database, spool: Spool, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest_batch(runner.ingestion, "default", [DocumentInput("a", text="Some text. " * 200)])
+    with database.write() as session:
+        collection = get_collection(session, "default")
+        set_chunking(session, collection, {"target_tokens": 40})
+        job_id = submit_for(session, "rechunk", collection, "me", None).id
+    changed: list[bool] = []
+
+    def changing(*arguments: Any) -> dict[str, int]:
+        counts = rechunk(*arguments)
+        if not changed:
+            changed.append(True)
+            with database.write() as session:
+                collection = get_collection(session, "default")
+                set_chunking(session, collection, {"target_tokens": 50})
+                assert submit_for(session, "rechunk", collection, "me", None).id == job_id
+        return counts
+
+    monkeypatch.setattr("ingest.runner.rechunk", changing)
+    runner.run(job_id)
+    assert show(database, job_id)["status"] == "succeeded"
+    stored = row(database, "a")
+    assert stored is not None
+    assert stored.chunking == read_chunking({"target_tokens": 50}).fingerprint

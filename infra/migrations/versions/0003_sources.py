@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("caller", sa.String(64), nullable=True),
-        sa.Column("cursor", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("syncs", sa.Integer(), nullable=False),
         sa.Column("last_job_id", sa.String(40), nullable=True),
         sa.Column("synced_at", _MOMENT, nullable=True),
@@ -49,6 +48,7 @@ def upgrade() -> None:
     op.create_index("ix_source_entries_state", "source_entries", ["source_id", "state", "key"])
     op.create_index("ix_source_entries_seen", "source_entries", ["source_id", "seen"])
     op.add_column("collections", sa.Column("chunking", sa.JSON(none_as_null=True), nullable=True))
+    op.add_column("documents", sa.Column("chunking", sa.String(64), nullable=True))
     with op.batch_alter_table("jobs") as jobs:
         jobs.add_column(sa.Column("source_id", sa.String(40), nullable=True))
         jobs.add_column(sa.Column("options", sa.JSON(), nullable=False, server_default="{}"))
@@ -68,6 +68,8 @@ def downgrade() -> None:
         jobs.drop_index("ix_jobs_source_id")
         for name in ("source_id", "options", "phase", "attempts", "error"):
             jobs.drop_column(name)
+    with op.batch_alter_table("documents") as documents:
+        documents.drop_column("chunking")
     with op.batch_alter_table("collections") as collections:
         collections.drop_column("chunking")
     op.drop_table("source_entries")

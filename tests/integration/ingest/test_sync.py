@@ -312,11 +312,6 @@ def test_new_groups_and_metadata_reach_the_documents(house: House) -> None:
         assert (stored.allowed_groups, stored.meta) == (["hr"], {"team": "blue"})
 
 
-def test_include_and_exclude(house: House) -> None:
-    house.add("s", shelf(a="First text.", b="Second text.", c="Third text."), include=["[ab].txt"], exclude=["b*"])
-    assert house.sync("s")["counts"] == counts(scanned=1, new=1)
-
-
 def test_two_sources_do_not_share_a_document(house: House) -> None:
     house.add("s", shelf(a="First text."))
     other = house.add("t", shelf(a="Other text."), prune=True)

@@ -14,6 +14,7 @@ DEFAULTS = {
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
+    "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -38,6 +39,10 @@ GOOD = {
     "max_upload_mb": ("5", 5),
     "parse_timeout_s": ("9", 9),
     "parse_memory_mb": ("512", 512),
+    "job_concurrency": ("0", 0),
+    "keep_versions_days": ("90", 90),
+    "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
+    "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
 }
 
 BAD = {
@@ -55,6 +60,8 @@ BAD = {
     "max_upload_mb": ("-1", "a whole number from 1 to 10000"),
     "parse_timeout_s": ("1.5", "a whole number from 1 to 3600"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
+    "job_concurrency": ("-1", "a whole number from 0 to 64"),
+    "keep_versions_days": ("0", "a whole number from 1 to 36500"),
 }
 
 
@@ -164,6 +171,12 @@ def test_auth_off_on_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1.evil.example", "localhost.evil.example", "", "0", "2130706433"])
 def test_what_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_secrets_of_sources_are_taken_by_name_and_shown_nowhere() -> None:
+    settings = load_settings({"FOOTNOTE_SECRET_WIKI": "hidden", "FOOTNOTE_SECRET_GIT": "hidden too"})
+    assert settings.secrets == {"WIKI": "hidden", "GIT": "hidden too"}
+    assert "hidden" not in str(settings.describe()) + repr(settings)
 
 
 def test_secrets_are_masked() -> None:

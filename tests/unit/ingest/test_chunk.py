@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+from chunks import FIXED, count_words, document, heading, paragraph, texts, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.block import Block, assemble
-from ingest.chunk import chunk, encoded_text
-from ingest.elements import Chunk, Element, ElementKind, ParsedDocument
+from ingest.block import Block
+from ingest.chunk import chunk
+from ingest.chunking import ChunkingSettings
+from ingest.elements import Chunk, Element, ElementKind, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
-
-FIXED = 2  # a start and an end token
-
-
-def count_words(texts: Sequence[str]) -> list[int]:
-    """A tokenizer for tests: a token for each eight letters of a word and for each other sign."""
-    return [
-        FIXED + sum(-(-len(part) // 8) if part.isalnum() else len(part) for part in re.findall(r"\w+|[^\w\s]+", text))
-        for text in texts
-    ]
-
-
-def document(*blocks: Block, title: str | None = None) -> ParsedDocument:
-    return assemble(blocks, "text/plain", title)
-
-
-def heading(text: str, level: int = 1, page: int | None = None) -> Block:
-    return Block(ElementKind.HEADING, text, level=level, page=page)
-
-
-def paragraph(text: str, page: int | None = None) -> Block:
-    return Block(ElementKind.PARAGRAPH, text, page=page)
-
-
-def texts(parsed: ParsedDocument, chunks: Sequence[Chunk]) -> list[str]:
-    return [parsed.text[each.start : each.end] for each in chunks]
-
-
-def words(count: int, start: int = 0) -> str:
-    return " ".join(f"w{number}" for number in range(start, start + count))
 
 
 def check_invariants(parsed: ParsedDocument, chunks: Sequence[Chunk], max_tokens: int) -> None:
@@ -85,8 +57,55 @@ def test_every_character_is_in_exactly_one_chunk_that_fits(
     blocks: list[Block], max_tokens: int, target: int, title: str | None
 ) -> None:
     parsed = document(*blocks, title=title)
-    chunks = chunk(parsed, count_words, max_tokens, target_tokens=target, minimum_tokens=target // 4)
+    chunks = chunk(parsed, count_words, max_tokens, ChunkingSettings(target_tokens=target, minimum_tokens=target // 4))
     check_invariants(parsed, chunks, max_tokens)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    blocks=blocks,
+    max_tokens=st.integers(4, 80),
+    chunking=st.builds(
+        lambda strategy, target, minimum, overlap, tables: ChunkingSettings(
+            strategy, target, target * minimum // 100, target * overlap // 100, tables
+        ),
+        st.sampled_from(["title", "size"]),
+        st.integers(1, 80),
+        st.integers(0, 100),
+        st.integers(0, 50),
+        st.sampled_from(["rows", "whole"]),
+    ),
+    title=st.none() | st.just("A title of the document"),
+)
+def test_nothing_is_lost_or_too_long_whatever_the_settings(
+    blocks: list[Block], max_tokens: int, chunking: ChunkingSettings, title: str | None
+) -> None:
+    parsed = document(*blocks, title=title)
+    chunks = chunk(parsed, count_words, max_tokens, chunking)
+    covered, own = 0, []
+    for before, each in zip([None, *chunks], chunks, strict=False):
+        assert before is None or before.start < each.start < each.end
+        piece = parsed.text[each.start : each.end]
+        assert piece == piece.strip() != ""
+        assert count_words([encoded_text(each.context, piece)])[0] <= max_tokens
+        assert not parsed.text[covered : each.start].strip()
+        repeated = parsed.text[each.start : covered]
+        if repeated.strip():
+            assert count_words([repeated])[0] - FIXED <= chunking.overlap_tokens
+            assert before is not None
+            assert before.page == each.page
+            assert before.end == covered
+            kinds = {e.kind for e in parsed.elements if e.start < covered and each.start < e.end}
+            assert kinds <= {ElementKind.PARAGRAPH, ElementKind.LIST_ITEM}
+        own.append(Chunk(max(covered, each.start), each.end, context=each.context))
+        covered = each.end
+    assert not parsed.text[covered:].strip()
+    stripped = [replace(each, start=_first_char(parsed.text, each.start)) for each in own]
+    check_invariants(parsed, stripped, max_tokens)  # without what is repeated: every character in exactly one
+
+
+def _first_char(text: str, start: int) -> int:
+    return start + len(text[start:]) - len(text[start:].lstrip())
 
 
 @settings(max_examples=100, deadline=None)
@@ -123,7 +142,7 @@ def test_a_section_is_a_chunk_with_its_headings_as_path_and_context() -> None:
         paragraph(words(20, 20)),
         title="Handbook",
     )
-    first, second = chunk(parsed, count_words, 64, target_tokens=30, minimum_tokens=4)
+    first, second = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=30, minimum_tokens=4))
     assert texts(parsed, [first, second]) == [f"Leave\n\n{words(20)}", f"Accrual\n\n{words(20, 20)}"]
     assert (first.heading_path, first.context) == (("Leave",), "Handbook")
     # The chunk shows its own heading: only what is above it is context.
@@ -132,14 +151,14 @@ def test_a_section_is_a_chunk_with_its_headings_as_path_and_context() -> None:
 
 def test_later_chunks_of_a_section_have_its_heading_as_context() -> None:
     parsed = document(heading("Leave"), *[paragraph(words(20, 20 * number)) for number in range(4)])
-    chunks = chunk(parsed, count_words, 64, target_tokens=40, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=40, minimum_tokens=4))
     assert [each.context for each in chunks] == ["", "Leave"]
     assert [each.heading_path for each in chunks] == [("Leave",), ("Leave",)]
 
 
 def test_a_heading_is_never_a_chunk_without_its_body() -> None:
     parsed = document(heading("A"), heading("B", 2), heading("C", 3), paragraph(words(60)), heading("Last"))
-    chunks = chunk(parsed, count_words, 40, target_tokens=20, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 40, ChunkingSettings(target_tokens=20, minimum_tokens=4))
     assert texts(parsed, chunks)[0].startswith("A\n\nB\n\nC\n\nw0")
     assert chunks[0].heading_path == ("A", "B", "C")
 
@@ -154,7 +173,7 @@ def test_a_sibling_heading_replaces_the_deeper_ones() -> None:
         heading("D"),
         paragraph(words(20)),
     )
-    chunks = chunk(parsed, count_words, 64, target_tokens=20, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=20, minimum_tokens=4))
     assert [each.heading_path for each in chunks] == [("A", "B"), ("A", "C"), ("D",)]
 
 
@@ -167,7 +186,7 @@ def test_small_sections_are_put_together_under_what_they_share() -> None:
         paragraph("No it is not."),
         title="T",
     )
-    (only,) = chunk(parsed, count_words, 64, target_tokens=40, minimum_tokens=16)
+    (only,) = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=40, minimum_tokens=16))
     assert only.heading_path == ("FAQ",)
     assert parsed.text[only.start : only.end] == parsed.text
 
@@ -179,7 +198,7 @@ def test_chunks_do_not_cross_pages_and_a_heading_goes_with_its_body() -> None:
         paragraph(f"Two {words(9)}.", page=2),
         paragraph(f"Three {words(9)}.", page=3),
     )
-    chunks = chunk(parsed, count_words, 64, target_tokens=60, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=60, minimum_tokens=4))
     assert [each.page for each in chunks] == [1, 2, 3]
     assert texts(parsed, chunks)[1].startswith("Next")
 
@@ -190,7 +209,7 @@ def test_the_end_of_a_sentence_stays_with_it_over_the_page() -> None:
         Block(ElementKind.PARAGRAPH, "website.", page=8, continues=True),
         paragraph(f"Then {words(12)}", page=8),
     )
-    chunks = chunk(parsed, count_words, 64, target_tokens=60, minimum_tokens=1)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=60, minimum_tokens=1))
     assert texts(parsed, chunks)[0] == "Changes are posted on our\nwebsite."
     assert chunks[0].page == 7
 
@@ -198,14 +217,14 @@ def test_the_end_of_a_sentence_stays_with_it_over_the_page() -> None:
 def test_a_line_that_introduces_a_list_goes_with_it() -> None:
     items = [Block(ElementKind.LIST_ITEM, f"- {words(8, 10 * number)}") for number in range(3)]
     parsed = document(paragraph(words(24)), paragraph("You need:"), *items, heading("More"), paragraph(words(30)))
-    chunks = chunk(parsed, count_words, 64, target_tokens=32, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=32, minimum_tokens=4))
     assert texts(parsed, chunks)[1].startswith("You need:\n\n- w0")
 
 
 def test_rows_of_a_long_table_have_its_header_as_context() -> None:
     rows = "\n".join(f"r{number} | {words(3)}" for number in range(30))
     parsed = document(heading("Prices"), Block(ElementKind.TABLE, f"Name | Value\n{rows}"), title="T")
-    chunks = chunk(parsed, count_words, 60, target_tokens=40, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 60, ChunkingSettings(target_tokens=40, minimum_tokens=4))
     assert len(chunks) > 3
     assert texts(parsed, chunks)[0].startswith("Prices\n\nName | Value\nr0 |")
     assert all(each.context == "T > Prices\nName | Value" for each in chunks[1:])
@@ -215,13 +234,13 @@ def test_rows_of_a_long_table_have_its_header_as_context() -> None:
 def test_a_table_that_fits_is_not_cut() -> None:
     table = "\n".join(["Name | Value", *[f"r{number} | {number}" for number in range(8)]])
     parsed = document(paragraph(words(30)), Block(ElementKind.TABLE, table), paragraph(words(30)))
-    chunks = chunk(parsed, count_words, 64, target_tokens=30, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=30, minimum_tokens=4))
     assert any(table in piece for piece in texts(parsed, chunks))
 
 
 def test_a_long_paragraph_is_cut_at_sentence_ends() -> None:
     parsed = document(paragraph(" ".join(f"Sentence {words(8)}." for _ in range(20))))
-    chunks = chunk(parsed, count_words, 40, target_tokens=30, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 40, ChunkingSettings(target_tokens=30, minimum_tokens=4))
     assert len(chunks) > 4
     assert all(piece.startswith("Sentence") and piece.endswith(".") for piece in texts(parsed, chunks))
 
@@ -237,7 +256,7 @@ def test_a_long_heading_path_gives_way_to_the_text() -> None:
     parsed = document(
         *[heading(words(12, level), level) for level in range(1, 7)], paragraph(words(60)), title=words(12)
     )
-    chunks = chunk(parsed, count_words, 40, target_tokens=30, minimum_tokens=4)
+    chunks = chunk(parsed, count_words, 40, ChunkingSettings(target_tokens=30, minimum_tokens=4))
     check_invariants(parsed, chunks, 40)
     last = chunks[-1]
     assert count_words([last.context])[0] - FIXED <= (40 - FIXED) // 4
@@ -251,7 +270,9 @@ def test_the_callers_title_stands_for_the_documents() -> None:
 
 def test_a_title_equal_to_the_heading_is_not_said_twice() -> None:
     parsed = document(heading("Leave"), *[paragraph(words(20, 20 * number)) for number in range(4)], title="Leave")
-    assert [each.context for each in chunk(parsed, count_words, 64, target_tokens=40)] == ["", "Leave"]
+    assert [
+        each.context for each in chunk(parsed, count_words, 64, ChunkingSettings(target_tokens=40, minimum_tokens=20))
+    ] == ["", "Leave"]
 
 
 def test_tokens_are_counted_in_few_batches() -> None:

@@ -12,6 +12,11 @@ def test_texts_of_the_neighbours():
     assert surrounding_texts([]) == []
 
 
+def test_what_two_neighbours_share_is_in_their_surroundings_once():
+    texts = ["one two", "two three", "three four"]
+    assert surrounding_texts(texts, [0, 4, 6]) == ["one two\nthree", "one two\nthree\nfour", "two three\nfour"]
+
+
 def test_vectors_hold_a_share_of_their_neighbours():
     first, middle, last = surrounded_vectors([X, Y, Z], neighbour_weight=0.5)
     assert first == pytest.approx(np.array([1, 0.5, 0]) / np.sqrt(1.25))

@@ -1,0 +1,84 @@
+"""Collections over HTTP: their chunking settings, and what becomes of the rest when one thing is changed."""
+
+from __future__ import annotations
+
+import itertools
+
+from clients import Client
+
+DEFAULTS = {
+    "strategy": "title",
+    "target_tokens": 160,
+    "minimum_tokens": 80,
+    "overlap_tokens": 0,
+    "tables": "rows",
+}
+TEXT = "# Ferries\n\n" + " ".join(f"Ferry {n} leaves quay {n} at {n % 24}:15 sharp every day." for n in range(40))
+
+
+def test_a_collection_shows_the_settings_it_cuts_with(http: Client, collection: str) -> None:
+    assert http.ok("GET", f"/v1/collections/{collection}")["chunking"] == DEFAULTS
+    shown = http.ok("GET", "/v1/collections")["items"]
+    assert all("chunking" in item for item in shown)
+
+
+def test_settings_are_given_at_the_start_and_what_is_left_out_has_its_default(http: Client, collection: str) -> None:
+    name = f"{collection}-sized"
+    given = {"strategy": "size", "target_tokens": 64, "overlap_tokens": 32}
+    made = http.ok("POST", "/v1/collections", 201, json={"name": name, "chunking": given})
+    expected = {**DEFAULTS, **given, "minimum_tokens": 32}
+    assert made["chunking"] == expected
+    document = http.ok(
+        "PUT", f"/v1/collections/{name}/documents/ferries?wait=true", json={"text": TEXT, "title": "Ferries"}
+    )
+    results = http.ok("POST", "/v1/search", json={"query": "ferry", "collections": [name], "top_k": 100})["results"]
+    assert len(results) == document["chunks"] > 10
+    places = sorted((result["char_start"], result["char_end"]) for result in results)
+    overlapping = sum(later[0] < earlier[1] for earlier, later in itertools.pairwise(places))
+    assert overlapping > len(places) / 2
+    assert all(result["text"] == TEXT[result["char_start"] : result["char_end"]] for result in results)
+    answer = http.ok("POST", "/v1/answer", json={"question": "When does ferry 17 leave?", "collections": [name]})
+    assert answer["status"] == "answered", answer["answer"]
+    quotes = [citation["quote"] for citation in answer["citations"]]
+    assert len(quotes) == len(set(quotes))
+    assert any("17:15" in quote for quote in quotes)
+    assert answer["answer"].count("Ferry 17 leaves") == 1
+    http.delete(f"/v1/collections/{name}")
+
+
+def test_a_patch_leaves_alone_what_it_does_not_name(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    http.ok("PATCH", path, json={"description": "Timetables"})
+    changed = http.ok("PATCH", path, json={"chunking": {"target_tokens": 200}})
+    assert changed["description"] == "Timetables"
+    assert changed["chunking"] == {**DEFAULTS, "target_tokens": 200, "minimum_tokens": 100}
+    changed = http.ok("PATCH", path, json={"description": None})
+    assert (changed["description"], changed["chunking"]["target_tokens"]) == (None, 200)
+    assert http.ok("PATCH", path, json={"chunking": None})["chunking"] == DEFAULTS
+
+
+def test_settings_that_cannot_be_are_refused_by_name(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    for given, field in (
+        ({"target_tokens": 5}, "chunking.target_tokens"),
+        ({"overlap_tokens": 81}, "chunking.overlap_tokens"),
+        ({"strategy": "page"}, "chunking.strategy"),
+        ({"sise": 1}, "chunking.sise"),
+        ({"target_tokens": "200"}, "chunking.target_tokens"),
+    ):
+        refused = http.request("PATCH", path, json={"chunking": given})
+        assert refused.status_code == 400, given
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert http.ok("GET", path)["chunking"] == DEFAULTS
+    refused = http.request("POST", "/v1/collections", json={"name": f"{collection}-x", "chunking": {"tables": "cells"}})
+    assert refused.status_code == 400
+    assert http.request("GET", f"/v1/collections/{collection}-x").status_code == 404
+
+
+def test_the_same_document_is_cut_again_under_its_version(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    before = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
+    http.ok("PATCH", path, json={"chunking": {"strategy": "size", "target_tokens": 64}})
+    after = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
+    assert after["version"] == before["version"] == 1
+    assert after["chunks"] > before["chunks"]
