@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from infra.database import Database
-from infra.errors import FootnoteError
+from infra.errors import FootnoteError, Unprocessable
 from infra.tables import Collection, Document
 from ingest.chunking import cut_with, read_chunking
 from ingest.collections import get_collection
@@ -119,7 +119,10 @@ def _read_and_prepare(
             continue
         try:
             known[item.external_id] = prepare(item, digest, ingestion.parser, ingestion.encoder, settings)
-        except FootnoteError as error:
+            if item.path is not None and _content(item) != content:
+                # A folder's file is read in place: the text of one content must not be kept under the hash of another.
+                raise Unprocessable("The file changed while it was read.", code="changed_while_read")
+        except (FootnoteError, OSError) as error:
             known[item.external_id] = _failure(item, error)
     return unchanged
 

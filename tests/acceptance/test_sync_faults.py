@@ -260,6 +260,7 @@ def test_syncs_that_are_killed_again_and_again(
         driver.round()
         if kill % 10 == 0:
             driver.settle()
+            print(f"{kill} kills, {time.monotonic() - started:.0f} s", flush=True)
     driver.settle()
     for victim in driver.victims:
         victim.end(signal.SIGTERM)
