@@ -15,7 +15,7 @@ class Tree:
 
     ``writes`` bounds a document's versions by its key: what was written there, and the moves. ``past`` holds the contents that a
     document of that key ever had. ``reused`` are keys that held more than one file, or one that was moved
-    before the eyes of a sync: a move of these need not be recognised.
+    before the eyes of a sync: a move of these need not be recognised. ``names`` are those that a moved file had before.
     """
 
     def __init__(self, root: Path, chance: random.Random) -> None:
@@ -24,6 +24,7 @@ class Tree:
         self.writes: defaultdict[str, int] = defaultdict(int)
         self.past: defaultdict[str, set[bytes]] = defaultdict(set)
         self.reused: set[str] = set()
+        self.names: defaultdict[str, set[str]] = defaultdict(set)
         self._made = 0
         root.mkdir()
 
@@ -96,8 +97,7 @@ class Tree:
         self.files[new] = self.files.pop(old)
         self.writes[new] += self.writes[old] + 1
         self.past[new] |= self.past[old]
-        if old in self.reused:
-            self.reused.add(new)
+        self.names[new] |= self.names[old] | {old, new}
 
     def _new(self) -> None:
         self._write(self._name(), self._content())

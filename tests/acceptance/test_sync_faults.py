@@ -182,7 +182,12 @@ class Driver:
         now = {identity: (key, ids[key]) for key, identity in tree.identities().items() if key in ids}
         for identity, (key, document_id) in self.settled[number].items():
             later_key, later_id = now.get(identity, (key, document_id))
-            certain = document_id not in self.deleted and not {key, later_key} & tree.reused and key not in tree.files
+            names = tree.names[later_key]
+            certain = (
+                document_id not in self.deleted
+                and not names & tree.reused
+                and not (names - {later_key}) & set(tree.files)
+            )
             if later_key != key and certain:
                 assert later_id == document_id, (key, later_key)
                 self.moves += 1
