@@ -52,8 +52,8 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
 
     Raises ``SettingsError`` or ``Unavailable`` with one clear sentence if a part cannot be opened.
     """
+    sandbox = Sandbox(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb, ocr=settings.ocr)
     database = open_database(settings.database)
-    sandbox = Sandbox(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb)
     try:
         with database.write() as session:
             ensure_collection(session, DEFAULT_COLLECTION)

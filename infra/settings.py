@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -66,6 +67,12 @@ def _folders(raw: str) -> tuple[Path, ...]:
 
 def _addresses(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _languages(raw: str) -> str:
+    if re.fullmatch(r"[A-Za-z]\w*(?:/\w+)?(?:\+[A-Za-z]\w*(?:/\w+)?)*", raw, re.ASCII):
+        return raw
+    raise ValueError("names of Tesseract's languages joined by +, as in eng or eng+deu")
 
 
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
@@ -127,6 +134,9 @@ class Settings:
         (),
         _addresses,
         "Private hosts and networks that web sources may reach, split by commas, e.g. wiki.corp,10.1.0.0/16.",
+    )
+    ocr: str | None = _setting(
+        None, _languages, "Languages that text in scans and pictures is recognised in, e.g. eng+deu; unset = it is not."
     )
     origins: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)

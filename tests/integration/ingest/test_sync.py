@@ -74,7 +74,7 @@ class House:
 
     def add(self, uri: str, shelf: Shelf, caller: str | None = None, **settings: Any) -> Shelf:
         with self.database.write() as session:
-            made = SourceSettings(kind="directory", uri=uri, **settings)
+            made = SourceSettings(kind="directory", uri=f"/{uri}", **settings)
             self.sources[uri] = create_source(session, get_collection(session, "default"), made, caller).id
         self.shelves[uri] = shelf
         return shelf
@@ -120,7 +120,7 @@ def house(database: Database, tmp_path: Path) -> House:
     spool = Spool(tmp_path / "spool")
     spool.folder.mkdir()
     shelves: dict[str, Shelf] = {}
-    runner = JobRunner(fake_ingestion(database), spool, lambda source: shelves[source.uri])
+    runner = JobRunner(fake_ingestion(database), spool, lambda source: shelves[source.uri.strip("/")])
     return House(database, runner, shelves, {})
 
 

@@ -15,6 +15,7 @@ DEFAULTS = {
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
     "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
+    "ocr": None,
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -43,6 +44,7 @@ GOOD = {
     "keep_versions_days": ("90", 90),
     "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
     "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
+    "ocr": ("eng+deu", "eng+deu"),
 }
 
 BAD = {
@@ -59,6 +61,7 @@ BAD = {
     "log_format": ("xml", "one of json, text"),
     "max_upload_mb": ("-1", "a whole number from 1 to 10000"),
     "parse_timeout_s": ("1.5", "a whole number from 1 to 3600"),
+    "ocr": ("eng, deu", "names of Tesseract's languages joined by +, as in eng or eng+deu"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
     "job_concurrency": ("-1", "a whole number from 0 to 64"),
     "keep_versions_days": ("0", "a whole number from 1 to 36500"),
