@@ -141,6 +141,8 @@ def _read_and_prepare(
         except Unavailable:
             raise  # the parser is down, which says nothing about the document
         except (FootnoteError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                raise
             known[item.external_id] = _failure(item, error)
     return unchanged
 
