@@ -16,7 +16,7 @@ DEFAULTS = {
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
     "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
-    "ocr": None,
+    "ocr": None, "max_waiting_mb": 10240,
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -48,6 +48,7 @@ GOOD = {
     "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
     "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
     "ocr": ("eng+deu", "eng+deu"),
+    "max_waiting_mb": ("500", 500),
 }
 
 BAD = {
