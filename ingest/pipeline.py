@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from infra.database import Database
 from infra.errors import FootnoteError, Unavailable, Unprocessable
 from infra.tables import Collection, Document
-from ingest.chunking import cut_with, read_chunking
+from ingest.chunking import ChunkingSettings, cut_with, read_chunking
 from ingest.collections import get_collection
 from ingest.commit import (
     VectorVanished,
@@ -31,6 +32,8 @@ from retrieval.store import check_encoder
 
 OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
+# Documents of a batch that are parsed at the same time: as many as the sandbox has workers.
+_PARSED_AT_ONCE = 2
 # Texts that are encoded in one call: vectors become bytes a slice at a time.
 _ENCODED_AT_ONCE = 1024
 # What a file can be refused for that says nothing about the file.
@@ -106,45 +109,62 @@ def _read_and_prepare(
     ingestion: Ingestion, collection: str, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
 ) -> dict[str, Ingested]:
     unchanged: dict[str, Ingested] = {}
+    waiting: list[tuple[DocumentInput, bytes]] = []
     with ingestion.database.read() as session:
-        settings = read_chunking(get_collection(session, collection).chunking)
-    for item in items:
-        if item.external_id in known:
-            continue
-        try:
-            check_external_id(item.external_id)
-            content = _content(item)
-        except (FootnoteError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-                raise
-            known[item.external_id] = _failure(item, error)
-            continue
-        digest = source_hash(item, content)
-        with ingestion.database.read() as session:
-            row = get_collection(session, collection)
+        row = get_collection(session, collection)
+        settings = read_chunking(row.chunking)
+        for item in items:
+            if item.external_id in known:
+                continue
+            try:
+                check_external_id(item.external_id)
+                content = _content(item)
+            except (FootnoteError, OSError) as error:
+                known[item.external_id] = _failed(item, error)
+                continue
             document = find_document(session, row.id, item.external_id)
-        if (
-            document is not None
-            and document.version
-            and document.source_hash == digest
-            and cut_with(document.chunking) == settings.fingerprint
-            and not document.error
-        ):
-            unchanged[item.external_id] = Ingested(item.external_id, Outcome.UNCHANGED, document.id, document.version)
-            continue
-        try:
-            prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))  # noqa: B023 - called here
-            if item.path is not None and _content(item) != content:
-                # A folder's file is read in place: the text of one content must not be kept under the hash of another.
-                raise Unprocessable("The file changed while it was read.", code="changed_while_read")
-            known[item.external_id] = prepared or _out_of_memory(item)
-        except Unavailable:
-            raise  # the parser is down, which says nothing about the document
-        except (FootnoteError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-                raise
-            known[item.external_id] = _failure(item, error)
+            if (
+                document is not None
+                and document.version
+                and document.source_hash == source_hash(item, content)
+                and cut_with(document.chunking) == settings.fingerprint
+                and not document.error
+            ):
+                unchanged[item.external_id] = Ingested(
+                    item.external_id, Outcome.UNCHANGED, document.id, document.version
+                )
+            else:
+                waiting.append((item, content))
+    if waiting:
+        with ThreadPoolExecutor(_PARSED_AT_ONCE, thread_name_prefix="prepare") as pool:
+            for made, (item, _) in zip(
+                pool.map(lambda each: _prepare(ingestion, settings, *each), waiting), waiting, strict=True
+            ):
+                known[item.external_id] = made
     return unchanged
+
+
+def _prepare(
+    ingestion: Ingestion, settings: ChunkingSettings, item: DocumentInput, content: bytes
+) -> Prepared | _Failure:
+    digest = source_hash(item, content)
+    try:
+        prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))
+        if item.path is not None and _content(item) != content:
+            # A folder's file is read in place: the text of one content must not be kept under the hash of another.
+            raise Unprocessable("The file changed while it was read.", code="changed_while_read")
+        return prepared or _out_of_memory(item)
+    except Unavailable:
+        raise  # the parser is down, which says nothing about the document
+    except (FootnoteError, OSError) as error:
+        return _failed(item, error)
+
+
+def _failed(item: DocumentInput, error: FootnoteError | OSError) -> _Failure:
+    """The document's failure; raises ``error`` again if it is the machine's and not the document's."""
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        raise error
+    return _failure(item, error)
 
 
 def _content(item: DocumentInput) -> bytes:
