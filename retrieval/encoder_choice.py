@@ -47,7 +47,7 @@ _EXACT_COSINE = 0.9999
 _DOCUMENT_COSINE = 0.999
 _FILES = ("model.xml", "model.bin")
 _ROUNDS = 3
-# OpenVINO also answers queries sooner and spends less of the processor: a few rounds on a busy machine must not decide against it.
+# OpenVINO also answers queries sooner and spends less processor time: a busy machine's few rounds must not decide against it.
 _CLEARLY = 1.2
 _STALE_S = 3600
 
