@@ -135,7 +135,9 @@ class Sync:
             for old, new in pairs:
                 document = find_document(session, collection.id, old.key)
                 taken = find_document(session, collection.id, new.key)
-                if document is not None and taken is None and entries.was_stored(old):
+                # A stand-in for a name that can be no id is no name for a document either.
+                named = new.listed["key"] == new.key
+                if document is not None and taken is None and named and entries.was_stored(old):
                     supersede(session, collection.id, [old.key, new.key])
                     document.external_id = new.key
                     session.add(
