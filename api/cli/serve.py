@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import threading
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -89,8 +90,10 @@ def app_from_environment() -> Any:
 
 
 def worker() -> None:
-    """Work off ingestion jobs without serving, beside servers on the same database."""
+    """Work off jobs without serving, beside servers on the same database."""
     settings = local_settings()
+    # Where servers leave the jobs to workers, the same environment says 0 to both.
+    settings = replace(settings, job_concurrency=settings.job_concurrency or 2)
     configure_logging(settings.log_format)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
