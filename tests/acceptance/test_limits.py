@@ -49,11 +49,10 @@ def client(small: Service) -> Iterator[Client]:
 def full(folder: Path) -> Iterator[Path]:
     """The disk is filled to its last block, but for ``room`` that a test may make by removing the file."""
     ballast = folder / "data" / "ballast"
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 65_536)
-                file.flush()
         except OSError:
             pass
     yield ballast
