@@ -27,7 +27,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(if $(DATA),--data $(DATA))
 
 $(VENV)/.run: pyproject.toml constraints.txt infra/install.sh
@@ -37,6 +37,11 @@ $(VENV)/.run: pyproject.toml constraints.txt infra/install.sh
 $(VENV)/.dev: pyproject.toml constraints.txt infra/install.sh
 	PYTHON=$(PYTHON) sh infra/install.sh $(VENV) dev
 	@touch $@ $(VENV)/.run
+
+# What is compared with needs the CPU build of FAISS; beside the other one it is left out.
+$(VENV)/.bench: $(VENV)/.dev
+	! $(BIN)/python -m pip show --quiet faiss-cpu 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from infra.database import Database, open_database
 from infra.settings import Settings
@@ -19,7 +20,7 @@ from ingest.sources.entry import SourceReader
 from ingest.sources.open import open_source
 from ingest.spool import Spool
 from retrieval.answer_scorer import CrossEncoderScorer
-from retrieval.encoder import Encoder, load_encoder
+from retrieval.encoder import Encoder, RuntimeName, load_encoder
 from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
@@ -52,12 +53,12 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
 
     Raises ``SettingsError`` or ``Unavailable`` with one clear sentence if a part cannot be opened.
     """
+    sandbox = Sandbox(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb, ocr=settings.ocr)
     database = open_database(settings.database)
-    sandbox = Sandbox(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb)
     try:
         with database.write() as session:
             ensure_collection(session, DEFAULT_COLLECTION)
-        encoder = load_encoder(settings.encoder)
+        encoder = open_encoder(settings)
         engine = Engine(
             database=database,
             encoder=encoder,
@@ -97,6 +98,12 @@ def _open_queue(settings: Settings, runner: JobRunner) -> Queue:
     if address.startswith("sqlite:"):
         address = f"sqlite:///{settings.data_dir.absolute() / 'jobs.db'}"
     return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days)
+
+
+def open_encoder(settings: Settings) -> Encoder:
+    """The encoder that the settings name, on the runtime that they name."""
+    runtime = cast("RuntimeName", settings.encoder_runtime)
+    return load_encoder(settings.encoder, runtime=runtime, cache=settings.cache)
 
 
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:

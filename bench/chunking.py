@@ -57,8 +57,7 @@ STRATEGIES = (
         "title-160-64",
         "title-160-whole",
     ),
-    *("size-160", "size-160-32", "size-160-64", "size-200", "size-200-32", "size-200-64", "size-256", "size-256-32"),
-    *("size-256-64", "size-160-whole"),
+    *("size-160", "size-160-32", "size-160-64", "size-160-whole", "size-200", "size-200-32", "size-256"),
 )
 _COMPANY = Path(__file__).parents[1] / "evals/data"
 _TOKEN = re.compile(r"\w+|[^\w\s]")

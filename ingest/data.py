@@ -58,7 +58,9 @@ def read_xml(data: bytes) -> list[Block]:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise Unprocessable(f"The file is not valid XML: {error.msg}.", code="malformed") from error
+        raise Unprocessable(
+            f"The file is not valid XML: {' '.join(error.msg.split()).rstrip('.')}.", code="malformed"
+        ) from error
     blocks: list[Block] = []
     for record in root if len(root) else [root]:
         lines = list(_lines(record))

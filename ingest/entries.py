@@ -24,11 +24,11 @@ _STORED = "stored"
 _PARTS = 400
 
 
-def note_listed(session: Session, source_id: str, sync: int, entries: Sequence[Entry]) -> None:
+def note_listed(session: Session, source_id: str, sync: int, first: int, entries: Sequence[Entry]) -> None:
     """Note that sync number ``sync`` saw ``entries`` (distinct keys), and which of them must be fetched.
 
-    An entry is unchanged if its mark is the one it had when it was last stored; one that this very sync has settled
-    already, before a crash, is left alone.
+    An entry is unchanged if its mark is the one it had when it was last stored; one that the same job has settled
+    already, before a crash (in its attempts since number ``first``), keeps its outcome.
     """
     named = {_storable(entry.key): entry for entry in entries}
     known = {
@@ -38,6 +38,7 @@ def note_listed(session: Session, source_id: str, sync: int, entries: Sequence[E
         )
     }
     same: list[str] = []
+    again: list[str] = []
     for key, entry in named.items():
         row = known.get(key)
         settled = row is not None and row.state in SETTLED and entry.mark is not None and row.mark == entry.mark
@@ -52,18 +53,21 @@ def note_listed(session: Session, source_id: str, sync: int, entries: Sequence[E
                     state=FETCH,
                 )
             )
-        elif settled and row.seen < sync:
+        elif settled and row.seen < first:
             same.append(key)
-        elif not settled and not (row.seen == sync and row.state in (*SETTLED, "failed") and _same(row, entry)):
+        elif settled or (row.seen >= first and row.state in (*SETTLED, "failed") and _same(row, entry)):
+            again.append(key)
+        else:
             row.listed, row.identity = _described(entry, row.listed), entry.identity
             row.seen, row.state = sync, FETCH
-    if same:
-        session.execute(
-            update(SourceEntry)
-            .where(SourceEntry.source_id == source_id, SourceEntry.key.in_(same))
-            .values(seen=sync, state="unchanged")
-            .execution_options(synchronize_session=False)
-        )
+    for keys, values in ((same, {"seen": sync, "state": "unchanged"}), (again, {"seen": sync})):
+        if keys:
+            session.execute(
+                update(SourceEntry)
+                .where(SourceEntry.source_id == source_id, SourceEntry.key.in_(keys))
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
 
 
 def fetch_again_what_is_missing(session: Session, source: Source, sync: int) -> None:
@@ -161,10 +165,12 @@ def settle(row: SourceEntry, state: str, validator: str | None = None) -> None:
 def moved(session: Session, source_id: str, sync: int, limit: int) -> list[tuple[SourceEntry, SourceEntry]]:
     """Pairs of an entry that is gone and a new one with its identity: a document that was moved or renamed.
 
-    An identity that is not unique on both sides tells nothing.
+    An identity that is not unique on both sides tells nothing. What was listed under a name in between, before a crash, and
+    never stored there does not count.
     """
     mine = SourceEntry.source_id == source_id
-    is_gone = mine & (SourceEntry.seen < sync) & SourceEntry.identity.is_not(None)
+    stored = SourceEntry.listed[_STORED].as_boolean()
+    is_gone = mine & (SourceEntry.seen < sync) & SourceEntry.identity.is_not(None) & stored
     is_new = mine & (SourceEntry.seen == sync) & (SourceEntry.state == FETCH) & SourceEntry.mark.is_(None)
 
     def unique(condition: ColumnElement[bool]) -> Select[str | None]:
@@ -173,6 +179,7 @@ def moved(session: Session, source_id: str, sync: int, limit: int) -> list[tuple
     gone, new = aliased(SourceEntry), aliased(SourceEntry)
     query = (
         select(gone, new)
+        .where(gone.listed[_STORED].as_boolean())
         .join(new, (new.source_id == gone.source_id) & (new.identity == gone.identity))
         .where(gone.source_id == source_id, gone.seen < sync, new.seen == sync, new.state == FETCH, new.mark.is_(None))
         .where(gone.identity.in_(unique(is_gone)), new.identity.in_(unique(is_new)))

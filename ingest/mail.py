@@ -1,29 +1,37 @@
-"""E-mails: the headers a person reads, the body, and any message attached to it."""
+"""E-mails: the headers a person reads, the body, and what is attached to it."""
 
 from __future__ import annotations
 
 import email
 import email.policy
+import mimetypes
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from email.message import EmailMessage, Message
-from typing import cast
 
 from infra.errors import Unprocessable
+from ingest.attachment import MAX_DEPTH, Attachment, ReadAttachment, attachment_blocks, nested, plain_name, too_deep
 from ingest.block import Block
 from ingest.decode import decode_text
 from ingest.elements import ElementKind
 
-_MAX_DEPTH = 4
 _HEADERS = ("From", "To", "Cc", "Date")
 
-BodyReader = Callable[[str], list[Block]]
+
+@dataclass(frozen=True, slots=True)
+class MailReaders:
+    """How the parts of a message are read: a body in HTML, one in plain text, an attached file."""
+
+    html: Callable[[str], list[Block]]
+    text: Callable[[str], list[Block]]
+    attachment: ReadAttachment
 
 
-def read_mail(data: bytes, read_html: BodyReader, read_text: BodyReader) -> tuple[list[Block], str | None]:
+def read_mail(data: bytes, readers: MailReaders, depth: int) -> tuple[list[Block], str | None]:
     """Return the blocks of an RFC 5322 message, and its subject.
 
-    ``read_html`` and ``read_text`` read a body of that kind. Of two alternatives the HTML one is read: it
-    keeps tables and lists. Raises ``Unprocessable``: ``malformed`` for bytes without mail headers,
+    Of two alternatives the HTML one is read: it keeps tables and lists. ``depth`` counts the files that the
+    message lies in, itself included. Raises ``Unprocessable``: ``malformed`` for bytes without mail headers,
     ``encrypted`` for an encrypted body.
     """
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\x00" in data[:64]:
@@ -31,10 +39,9 @@ def read_mail(data: bytes, read_html: BodyReader, read_text: BodyReader) -> tupl
     message = email.message_from_bytes(data, policy=email.policy.default)
     if not message.keys():
         raise Unprocessable("The file is called an e-mail, but has no mail headers.", code="malformed")
-    blocks = list(_message_blocks(message, read_html, read_text, 1))
-    if not any(block.kind is not ElementKind.HEADING for block in blocks[2:]) and _is_encrypted(message):
+    if _is_encrypted(message) and not any(_content(part).strip() for part in _bodies(message)):
         raise Unprocessable("The e-mail is encrypted: send its readable text instead.", code="encrypted")
-    return blocks, _header(message, "Subject")
+    return list(_message_blocks(message, readers, depth)), _header(message, "Subject")
 
 
 def header_block(fields: list[tuple[str, str]]) -> Block | None:
@@ -43,25 +50,55 @@ def header_block(fields: list[tuple[str, str]]) -> Block | None:
     return Block(ElementKind.PARAGRAPH, "\n".join(lines)) if lines else None
 
 
-def _message_blocks(message: EmailMessage, read_html: BodyReader, read_text: BodyReader, depth: int) -> Iterator[Block]:
+def _message_blocks(message: EmailMessage, readers: MailReaders, depth: int) -> Iterator[Block]:
     subject = _header(message, "Subject")
     if subject:
-        yield Block(ElementKind.HEADING, subject, level=depth)
+        yield Block(ElementKind.HEADING, subject, level=1)
     if (headers := header_block([(name, _header(message, name)) for name in _HEADERS])) is not None:
         yield headers
-    for part in _bodies(message):
+    bodies = list(_bodies(message))
+    for part in bodies:
         text = _content(part)
-        yield from read_html(text) if part.get_content_type() == "text/html" else read_text(text)
-    names: list[str] = []
-    for part in message.walk():
-        if part is not message and part.get_content_type() == "message/rfc822" and depth < _MAX_DEPTH:
-            inner = part.get_payload()
-            for each in inner if isinstance(inner, list) else []:
-                yield from _message_blocks(cast("EmailMessage", each), read_html, read_text, depth + 1)
-        elif name := part.get_filename():
-            names.append(str(name))
-    if names and depth == 1:
-        yield Block(ElementKind.PARAGRAPH, "Attachments: " + ", ".join(dict.fromkeys(names)))
+        yield from readers.html(text) if part.get_content_type() == "text/html" else readers.text(text)
+    attachments: list[Attachment] = []
+    for part, inline in _others(message, {id(part) for part in bodies}):
+        inner = part.get_payload() if part.get_content_type() == "message/rfc822" else None
+        if isinstance(inner, list):
+            for each in inner:
+                if not isinstance(each, EmailMessage):
+                    continue
+                if depth >= MAX_DEPTH:
+                    yield too_deep(_header(each, "Subject") or "a message")
+                else:
+                    yield from nested(_message_blocks(each, readers, depth + 1), 1)
+        elif part.get_content_maintype() != "message":
+            attachments.append(Attachment(_name(part), part.get_content_type(), _payload(part), inline))
+    yield from attachment_blocks(attachments, readers.attachment, depth)
+
+
+def _others(message: EmailMessage, bodies: set[int], inline: bool = False) -> Iterator[tuple[Message, bool]]:
+    """The parts that are not the message's text, each with whether the text shows it, as it does a logo."""
+    if message.is_multipart() and message.get_content_type() != "message/rfc822":
+        inline = inline or message.get_content_type() == "multipart/related"
+        for part in message.iter_parts():
+            if isinstance(part, EmailMessage):
+                yield from _others(part, bodies, inline)
+        return
+    disposition = message.get_content_disposition()
+    another_way = (
+        message.get_content_maintype() == "text" and not message.get_filename() and disposition != "attachment"
+    )
+    if id(message) not in bodies and not another_way:
+        shown = disposition == "inline" or (disposition is None and message.get("Content-ID") is not None)
+        yield message, inline or shown
+
+
+def _name(part: Message) -> str:
+    try:
+        name = part.get_filename()
+    except (ValueError, IndexError, AttributeError, TypeError):  # as for any broken header
+        name = None
+    return plain_name(str(name or f"unnamed{mimetypes.guess_extension(part.get_content_type()) or ''}"))
 
 
 def _bodies(message: EmailMessage) -> Iterator[Message]:
@@ -85,9 +122,12 @@ def _bodies(message: EmailMessage) -> Iterator[Message]:
 
 
 def _content(part: Message) -> str:
+    return decode_text(_payload(part), part.get_content_charset())
+
+
+def _payload(part: Message) -> bytes:
     payload = part.get_payload(decode=True)
-    data = payload if isinstance(payload, bytes) else str(part.get_payload()).encode("utf-8", "replace")
-    return decode_text(data, part.get_content_charset())
+    return payload if isinstance(payload, bytes) else str(part.get_payload()).encode("utf-8", "replace")
 
 
 def _header(message: Message, name: str) -> str:

@@ -8,16 +8,19 @@ from typing import Any
 import yaml
 from lxml import etree, html
 from markdown_it import MarkdownIt
+from mdit_py_plugins.footnote import footnote_plugin
 
 from infra.errors import Unprocessable
+from ingest.footnotes import place_footnotes
+from ingest.tree import replace_by_text, text_before
 
-# CommonMark with tables. Python-Markdown, which the parsing library uses, flattens lists nested by two
-# spaces and takes a list that follows a paragraph directly for a part of it.
-_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+# CommonMark with tables and footnotes. Python-Markdown, which the parsing library uses, flattens lists nested by two
+# spaces and takes a list that follows a paragraph directly for a part of it. The preset would drop an eleventh level.
+_MARKDOWN = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).use(footnote_plugin)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 # Lines of site generators: {% include x %}, {: .class}, {::nomarkdown}.
 _TEMPLATE_LINE = re.compile(r"^[ \t]*(?:\{%.*?%\}|\{:.*?\})[ \t]*$", re.MULTILINE)
-_TEMPLATE_TAG = re.compile(r"\{%-?\s.*?%\}")
+_TEMPLATE_TAG = re.compile(r"\{%-?\s(?:(?!\{%)[^\n])*?%\}")
 _FENCED = re.compile(r"^([ \t]*)(```+|~~~+).*?(?:^\1\2|\Z)", re.MULTILINE | re.DOTALL)
 
 # Elements that the partitioner drops although a reader sees (or can open) them.
@@ -32,6 +35,7 @@ _SHOWN_AS = {
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _FILE_NAME = re.compile(r"\S+\.\w{2,4}\Z")
 _MARKER_WIDTH = 12
+_DEEPEST = 200  # levels; the partitioner reads 256
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
@@ -41,7 +45,7 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         meta = yaml.safe_load(found.group(1))
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         meta = None
     # A rule of dashes around prose is no front matter.
     return (meta, text[found.end() :]) if isinstance(meta, dict) else ({}, text)
@@ -66,30 +70,55 @@ def tidy_html(markup: str) -> tuple[str, str | None]:
     """Return ``markup`` ready for partitioning, and its ``<title>``.
 
     Hidden elements are removed; folded ones, figures and forms are kept; ordered items get their numbers;
-    an image gives way to its description. Raises ``Unprocessable`` where nothing can be parsed.
+    an image gives way to its description, footnotes stand where they are referred to, and 10 to the 6th is not
+    106. Raises ``Unprocessable`` where nothing can be parsed.
     """
+    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, huge_tree=True)
     try:
-        root = html.document_fromstring(
-            markup.encode("utf-8"), parser=html.HTMLParser(encoding="utf-8", remove_comments=True)
-        )
+        root = html.document_fromstring(markup.encode("utf-8"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise Unprocessable("The file holds no readable HTML.", code="malformed") from error
+    if any("depth" in error.message for error in parser.error_log):
+        raise Unprocessable(
+            "The file is nested too deeply: its elements lie over 2,000 deep in each other.", code="malformed"
+        )
+    _flatten(root)
     heading = root.find(".//title")
     title = " ".join(heading.itertext()).strip() if heading is not None else ""
+    place_footnotes(root)
     for element in list(root.iter(etree.Element)):
         if element.tag is etree.ProcessingInstruction or not isinstance(element.tag, str):
             continue
         if _is_hidden(element):
-            _remove(element, "")
+            replace_by_text(element, "")
         elif element.tag == "img":
-            _remove(element, _description(element.get("alt") or ""))
+            replace_by_text(element, _description(element.get("alt") or ""))
         elif element.tag == "a" and "headerlink" in (element.get("class") or ""):
-            _remove(element, "")
+            replace_by_text(element, "")
         elif element.tag == "li":
             _mark_item(element)
+        elif element.tag == "sup":
+            _mark_power(element)
         else:
-            element.tag = _SHOWN_AS.get(element.tag, element.tag)
+            _show(element)
     return etree.tostring(root, encoding="unicode", method="html"), title or None
+
+
+def _show(element: etree._Element) -> None:
+    if (shown := _SHOWN_AS.get(str(element.tag))) is not None:
+        element.tag = shown
+
+
+def _flatten(root: etree._Element) -> None:
+    """Take the tags from around what is nested deeper than the partitioner's parser goes, which cuts it off unsaid."""
+    depths = {root: 1}
+    for element in root.iterdescendants():
+        parent = element.getparent()
+        depths[element] = depths[parent] + 1 if parent is not None else 1
+    for element in reversed([each for each, depth in depths.items() if depth > _DEEPEST]):
+        if isinstance(element, html.HtmlElement):
+            element.tail = f"\n{element.tail or ''}"
+            element.drop_tag()
 
 
 def _is_hidden(element: etree._Element) -> bool:
@@ -98,23 +127,16 @@ def _is_hidden(element: etree._Element) -> bool:
     )
 
 
-def _remove(element: etree._Element, instead: str) -> None:
-    """Take ``element`` out, leaving its tail, and ``instead`` in its place."""
-    parent, tail = element.getparent(), instead + (element.tail or "")
-    if parent is None:
-        return
-    before = element.getprevious()
-    if before is not None:
-        before.tail = (before.tail or "") + tail
-    else:
-        parent.text = (parent.text or "") + tail
-    parent.remove(element)
-
-
 def _description(alt: str) -> str:
     """An image's description if it is words, not a file's name or a single label."""
     alt = alt.strip()
     return f" {alt} " if " " in alt and not _FILE_NAME.search(alt) else ""
+
+
+def _mark_power(element: etree._Element) -> None:
+    text = (element.text or "").strip()
+    if text[:1].isdigit() and text_before(element)[-1:].isdigit():
+        element.text = f"^{text}"
 
 
 def _mark_item(item: etree._Element) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -35,6 +36,11 @@ class Reader(StrEnum):
     CSV = "csv"
     EML = "eml"
     MSG = "msg"
+    DOC = "doc"
+    PPT = "ppt"
+    ODS = "ods"
+    ODP = "odp"
+    IMAGE = "image"
     XML = "xml"
     JSON = "json"
     PDF = "pdf"
@@ -51,6 +57,7 @@ class Format:
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
+_ODF = "application/vnd.oasis.opendocument."
 FORMATS: tuple[Format, ...] = (
     Format(Reader.MARKDOWN, "text/markdown", ("md", "markdown", "mdx", "mkd"), ("text/x-markdown",)),
     Format(Reader.HTML, "text/html", ("html", "htm", "xhtml"), ("application/xhtml+xml",)),
@@ -59,7 +66,7 @@ FORMATS: tuple[Format, ...] = (
     Format(Reader.ORG, "text/x-org", ("org",), ("text/org",)),
     Format(Reader.RTF, "application/rtf", ("rtf",), ("text/rtf",)),
     Format(Reader.DOCX, _OFFICE + "wordprocessingml.document", ("docx", "docm", "dotx")),
-    Format(Reader.ODT, "application/vnd.oasis.opendocument.text", ("odt", "ott")),
+    Format(Reader.ODT, _ODF + "text", ("odt", "ott")),
     Format(Reader.PPTX, _OFFICE + "presentationml.presentation", ("pptx", "pptm", "ppsx", "potx")),
     Format(Reader.XLSX, _OFFICE + "spreadsheetml.sheet", ("xlsx", "xlsm", "xltx")),
     Format(Reader.XLS, "application/vnd.ms-excel", ("xls",)),
@@ -68,6 +75,13 @@ FORMATS: tuple[Format, ...] = (
     Format(Reader.EPUB, "application/epub+zip", ("epub",)),
     Format(Reader.EML, "message/rfc822", ("eml", "p7s")),
     Format(Reader.MSG, "application/vnd.ms-outlook", ("msg",)),
+    Format(Reader.DOC, "application/msword", ("doc", "dot")),
+    Format(Reader.PPT, "application/vnd.ms-powerpoint", ("ppt", "pps", "pot")),
+    Format(Reader.ODS, _ODF + "spreadsheet", ("ods", "ots")),
+    Format(Reader.ODP, _ODF + "presentation", ("odp", "otp")),
+    Format(Reader.IMAGE, "image/png", ("png",)),
+    Format(Reader.IMAGE, "image/jpeg", ("jpg", "jpeg")),
+    Format(Reader.IMAGE, "image/tiff", ("tif", "tiff")),
     Format(Reader.XML, "application/xml", ("xml", "xsl", "xslt", "xsd", "rss", "atom"), ("text/xml",)),
     Format(Reader.JSON, "application/json", ("json",)),
     Format(Reader.JSON, "application/x-ndjson", ("ndjson", "jsonl"), ("application/jsonl",)),
@@ -94,20 +108,19 @@ _BINARY_READERS = {
     Reader.ODT,
     Reader.EPUB,
     Reader.MSG,
+    Reader.DOC,
+    Reader.PPT,
+    Reader.ODS,
+    Reader.ODP,
+    Reader.IMAGE,
     Reader.PDF,
 }
 
-_LEGACY = {
-    "doc": "an old Word file (.doc) is not read: save it as .docx and send that",
-    "ppt": "an old PowerPoint file (.ppt) is not read: save it as .pptx and send that",
-    "pub": "a Publisher file (.pub) is not read: export it as .pdf and send that",
-}
-_ODF = {
-    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (.ods) is not read: save it as .xlsx",
-    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (.odp) is not read: save it as .pptx",
-}
+_COMPOUND = {Reader.DOC, Reader.PPT, Reader.XLS, Reader.MSG}
+_UNREAD = {"pub": "a Publisher file (.pub) is not read: export it as .pdf and send that"}
 _READ = (
-    "Markdown, HTML, text, RST, Org, RTF, DOCX, ODT, PPTX, XLSX, XLS, CSV, TSV, EPUB, EML, MSG, XML, JSON, YAML and PDF"
+    "Markdown, HTML, text, RST, Org, RTF, DOCX, DOC, ODT, PPTX, PPT, ODP, XLSX, XLS, ODS, CSV, TSV, EPUB, EML, MSG, XML, JSON,"
+    " YAML, source code and PDF"
 )
 _HTML_START = re.compile(
     r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
@@ -121,6 +134,13 @@ _MAIL_HEADER = re.compile(
 def unsupported(reason: str) -> Unsupported:
     """The error for a format that is not read; it always names those that are."""
     return Unsupported(f"{reason[0].upper()}{reason[1:]}. Formats that are read: {_READ}.")
+
+
+def image_off() -> Unsupported:
+    """The error for a picture where none are read."""
+    return unsupported(
+        "a picture is read only where text recognition is on: FOOTNOTE_OCR names the languages, as in eng"
+    )
 
 
 def _suffix(filename: str) -> str:
@@ -154,9 +174,13 @@ def detect_format(data: bytes, filename: str, content_type: str | None = None) -
     if data.startswith(b"PK\x03\x04"):
         return _zip_format(data, label)
     if data.startswith(olefile.MAGIC):
-        return _ole_format(data)
-    if (kind := filetype.guess(data[:8192])) is not None and kind.mime not in _BY_MIME:
-        raise unsupported(f"this is a {kind.extension.upper()} file ({kind.mime}), which is not read")
+        return _ole_format(data, label)
+    if (kind := filetype.guess(data[:8192])) is not None:
+        known = _BY_MIME.get(kind.mime)
+        if known is None:
+            raise unsupported(f"this is a {kind.extension.upper()} file ({kind.mime}), which is not read")
+        if known.reader is Reader.IMAGE:
+            return known
     if looks_binary(data):
         if label is not None and label.reader in _BINARY_READERS:
             raise _mislabelled(label)
@@ -182,8 +206,8 @@ def _text_format(data: bytes, label: Format | None, suffix: str) -> Format:
         if label.reader in _BINARY_READERS:
             raise _mislabelled(label)
         return label
-    if suffix in _LEGACY:
-        raise unsupported(_LEGACY[suffix])
+    if suffix in _UNREAD:
+        raise unsupported(_UNREAD[suffix])
     if _XML_START.match(head):
         return _BY_READER[Reader.XML]
     lines = [line for line in head.splitlines()[:12] if line.strip()]
@@ -196,13 +220,14 @@ def _zip_format(data: bytes, label: Format | None) -> Format:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            kind = archive.read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in names else ""
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            kind = ""
+            if "mimetype" in names:
+                with archive.open("mimetype") as member:
+                    kind = member.read(100).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, ValueError, RuntimeError) as error:
         raise Unprocessable("The file is damaged: its zip container cannot be opened.", code="malformed") from error
     if kind in _BY_MIME:
         return _BY_MIME[kind]
-    if kind in _ODF:
-        raise unsupported(_ODF[kind])
     for folder, reader in (("word/", Reader.DOCX), ("ppt/", Reader.PPTX), ("xl/", Reader.XLSX)):
         if "[Content_Types].xml" in names and any(name.startswith(folder) for name in names):
             return _BY_READER[reader]
@@ -211,7 +236,7 @@ def _zip_format(data: bytes, label: Format | None) -> Format:
     raise unsupported("a ZIP archive is not read: send the files in it one by one")
 
 
-def _ole_format(data: bytes) -> Format:
+def _ole_format(data: bytes, label: Format | None) -> Format:
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as container:
             streams = {"/".join(path).lower() for path in container.listdir()}
@@ -224,9 +249,11 @@ def _ole_format(data: bytes) -> Format:
     if "__properties_version1.0" in streams:
         return _BY_READER[Reader.MSG]
     if "worddocument" in streams:
-        raise unsupported(_LEGACY["doc"])
+        return _BY_READER[Reader.DOC]
     if "powerpoint document" in streams:
-        raise unsupported(_LEGACY["ppt"])
+        return _BY_READER[Reader.PPT]
+    if label is not None and label.reader in _COMPOUND:
+        raise _mislabelled(label)
     raise unsupported("this Office file is of a kind that is not read: save it as .docx, .xlsx, .pptx or .pdf")
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdfminer.converter import PDFPageAggregator
-from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTPage, LTTextBox, LTTextLine
+from pdfminer.layout import LAParams, LTAnno, LTChar, LTContainer, LTImage, LTPage, LTTextBox, LTTextLine
 from pdfminer.pdfdocument import (
     PDFDocument,
     PDFEncryptionError,
@@ -42,16 +42,26 @@ _PAGE_NUMBER = re.compile(
 _DIGITS = re.compile(r"\d+")
 _EDGE = 0.12  # of the page's height, where running heads and feet stand
 _REPEATED = 0.3  # of the pages
+_STAMP = 60  # letters that a scanner may write on a page, as its own name and the date
+_COVERED = 0.5  # of the page
 
 
-def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
+def read_pdf(data: bytes, ocr: str | None = None) -> tuple[list[Block], str | None]:
     """Return a PDF's blocks with their pages, and its title.
 
-    Raises ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan without a text layer.
+    ``ocr`` names Tesseract's languages if pages without a text layer are to be recognised. Raises
+    ``Unprocessable``: ``encrypted``, ``malformed``, or ``no_text`` for a scan that was not recognised.
     """
+    pictures: list[int] = []
+    images = False
+    pages: list[tuple[float, list[Line]]] = []
     try:
         title = _document_title(data)
-        pages = [(page.height, list(_lines(page, number))) for number, page in enumerate(_pages(data), 1)]
+        for number, page in enumerate(_pages(data), 1):
+            pages.append((page.height, list(_lines(page, number))))
+            if _is_picture(page, pages[-1][1]):
+                pictures.append(number)
+            images = images or _image_area(page) > 0
     except (PDFPasswordIncorrect, PDFEncryptionError) as error:
         raise encrypted() from error
     except PDFTextExtractionNotAllowed as error:
@@ -71,13 +81,43 @@ def read_pdf(data: bytes) -> tuple[list[Block], str | None]:
         raise Unprocessable("The PDF is damaged and cannot be read.", code="malformed") from error
     if not pages:
         raise Unprocessable("The PDF is damaged: no page can be found in it.", code="malformed")
+    if ocr and pictures:
+        # Here and not above: its libraries are an extra, and need not be installed where recognition is off.
+        from ingest.ocr import recognise_pdf  # noqa: PLC0415
+
+        for number, recognised in recognise_pdf(data, pictures, ocr):
+            pages[number - 1] = recognised
     lines = _without_running_text(pages)
     if not any(any(map(str.isalnum, line.text)) for line in lines):
-        raise Unprocessable(
-            "The PDF has no text layer, only pictures of pages: run text recognition (OCR) on it first.",
-            code="no_text",
-        )
+        raise _no_text(ocr, images)
     return blocks_of_lines(lines), title
+
+
+def _no_text(ocr: str | None, images: bool) -> Unprocessable:
+    if ocr:
+        reason = "has no text layer, and text recognition found none in it: send a sharper scan"
+    elif images:
+        reason = "has no text layer, only pictures of pages: turn text recognition on (FOOTNOTE_OCR), or send a PDF with text"
+    else:
+        reason = "has no text: its pages are empty, drawn or damaged"
+    return Unprocessable(f"The PDF {reason}.", code="no_text")
+
+
+def _is_picture(page: LTPage, lines: list[Line]) -> bool:
+    """Whether a page is a scan: it has no text, or a picture over most of it and no more text than a stamp."""
+    letters = sum(sum(map(str.isalnum, line.text)) for line in lines)
+    return not letters or (letters < _STAMP and _image_area(page) > _COVERED * page.width * page.height)
+
+
+def _image_area(container: LTContainer) -> float:  # type: ignore[type-arg]
+    return sum(
+        item.width * item.height
+        if isinstance(item, LTImage)
+        else _image_area(item)
+        if isinstance(item, LTContainer)
+        else 0.0
+        for item in container
+    )
 
 
 class _Interpreter(PDFPageInterpreter):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from infra.database import Database
-from infra.errors import FootnoteError, Unavailable
+from infra.errors import FootnoteError, Unavailable, Unprocessable
 from infra.tables import Collection, Document
 from ingest.chunking import cut_with, read_chunking
 from ingest.collections import get_collection
@@ -134,10 +134,15 @@ def _read_and_prepare(
             continue
         try:
             prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))  # noqa: B023 - called here
+            if item.path is not None and _content(item) != content:
+                # A folder's file is read in place: the text of one content must not be kept under the hash of another.
+                raise Unprocessable("The file changed while it was read.", code="changed_while_read")
             known[item.external_id] = prepared or _out_of_memory(item)
         except Unavailable:
             raise  # the parser is down, which says nothing about the document
-        except FootnoteError as error:
+        except (FootnoteError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                raise
             known[item.external_id] = _failure(item, error)
     return unchanged
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
@@ -74,6 +73,31 @@ class _ItemsMoved(Exception):  # noqa: N818 - a signal between two functions of 
     """Some items were superseded while the batch was being prepared."""
 
 
+class _Running:
+    """The jobs that this process works on; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: set[str] = set()
+
+    def enter(self, job_id: str) -> bool:
+        """Add a job; false if it is there already."""
+        with self._lock:
+            new = job_id not in self._jobs
+            self._jobs.add(job_id)
+            return new
+
+    def leave(self, job_id: str) -> None:
+        """Take a job out."""
+        with self._lock:
+            self._jobs.discard(job_id)
+
+    def all(self) -> frozenset[str]:
+        """All of them."""
+        with self._lock:
+            return frozenset(self._jobs)
+
+
 @dataclass(slots=True)
 class JobRunner:
     """Works on the jobs of one database. ``stop()`` ends each at its next batch; what is unfinished goes back to the queue."""
@@ -83,8 +107,7 @@ class JobRunner:
     open_source: SourceOpener
     owner: str = field(default_factory=owner_name)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _running: set[str] = field(default_factory=set)
-    _lock: AbstractContextManager[bool] = field(default_factory=threading.Lock)
+    _running: _Running = field(default_factory=_Running)
 
     def stop(self) -> None:
         """Ask all work to end after the batch in hand."""
@@ -96,8 +119,7 @@ class JobRunner:
 
     def running(self) -> frozenset[str]:
         """The jobs that this process works on now."""
-        with self._lock:
-            return frozenset(self._running)
+        return self._running.all()
 
     def run(self, job_id: str) -> None:
         """Work a job to its end; nothing happens if it is finished or somebody else's.
@@ -105,18 +127,15 @@ class JobRunner:
         Raises ``Stopped`` if the process ends meanwhile, and what may pass by itself (the database is locked, full or away;
         memory is short; a part is down): call again later and it goes on where it was.
         """
-        with self._lock:
-            if job_id in self._running:
-                return
-            self._running.add(job_id)
+        if not self._running.enter(job_id):
+            return
         try:
             self._run(job_id)
         except JobLost:
             log.info("job.lost", job=job_id)
             self._drop_blobs(job_id)
         finally:
-            with self._lock:
-                self._running.discard(job_id)
+            self._running.leave(job_id)
 
     def give_up(self, job_id: str, error: str) -> None:
         """Fail a job that cannot go on, with a sentence that says why."""

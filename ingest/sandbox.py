@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +20,13 @@ import msgspec
 from infra import errors
 from infra.errors import FootnoteError, Unavailable, Unprocessable
 from ingest.elements import ParsedDocument
+from ingest.languages import check_languages
 from ingest.worker import Job, Outcome, read_bytes, write_message
 
 _START_S = 120.0
+_END_S = 5.0
 _RECYCLE_AFTER = 500  # files: libraries keep caches, and fragments of memory
+_PROGRAMS = ("soffice", "libreoffice", "tesseract")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -29,11 +34,15 @@ class Sandbox:
     """Worker processes that parse; safe to use from several threads.
 
     A worker is started when it is first needed, which takes seconds, and serves many files. ``timeout_s`` and
-    ``memory_mb`` are what one file may take; ``workers`` is how many files are parsed at the same time.
-    Workers see nothing of this process's environment, and end with it however it ends.
+    ``memory_mb`` are what one file may take; ``workers`` is how many files are parsed at the same time; ``ocr``
+    names the languages that text is recognised in, as in ``eng+deu``. Workers see nothing of this process's
+    environment, and end with it however it ends. Raises ``SettingsError`` if ``ocr`` is not installed.
     """
 
-    def __init__(self, *, timeout_s: float, memory_mb: int, workers: int = 2) -> None:
+    def __init__(self, *, timeout_s: float, memory_mb: int, workers: int = 2, ocr: str | None = None) -> None:
+        if ocr is not None:
+            check_languages(ocr)
+        self._ocr = ocr
         self._timeout_s, self._memory_mb = timeout_s, memory_mb
         self._scratch = tempfile.TemporaryDirectory(prefix="footnote-parse-", ignore_cleanup_errors=True)
         self._places: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
@@ -54,7 +63,7 @@ class Sandbox:
             if self._closed:
                 raise Unavailable("The document parser is shut down.", code="parser_closed")
             if worker is None:
-                worker = _Worker(self._memory_mb, Path(self._scratch.name))
+                worker = _Worker(self._memory_mb, Path(self._scratch.name), self._ocr)
             outcome = worker.run(path, filename, content_type, self._timeout_s)
         finally:
             if worker is not None and (worker.spent or self._closed):
@@ -92,29 +101,32 @@ class Sandbox:
 class _Worker:
     """One worker process, used by one thread at a time. ``spent`` says that it must not be used again."""
 
-    def __init__(self, memory_mb: int, scratch: Path) -> None:
+    def __init__(self, memory_mb: int, scratch: Path, ocr: str | None) -> None:
         self._files = 0
         self.spent = False
+        # A folder of its own: what a killed worker and its converters leave behind goes with it.
+        self._folder = tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True)
         self._log = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - closed in stop()
         # Not this process's environment: it holds keys and passwords that a parser has no business with.
         environment = {
-            "PATH": os.defpath,
+            "PATH": _search_path(),
             "PYTHONPATH": str(_ROOT),
             "PYTHONUTF8": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
-            "TMPDIR": str(scratch),
-            "HOME": str(scratch),
+            "TMPDIR": self._folder.name,
+            "HOME": self._folder.name,
             "OMP_NUM_THREADS": "1",
+            "OMP_THREAD_LIMIT": "1",  # Tesseract's
             "OPENBLAS_NUM_THREADS": "1",
         }
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "ingest.worker", str(memory_mb)],
+            [sys.executable, "-m", "ingest.worker", str(memory_mb), *([ocr] if ocr else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
-            cwd=scratch,
+            cwd=self._folder.name,
             start_new_session=True,
         )
         if self._answer(_START_S) is None:
@@ -143,6 +155,9 @@ class _Worker:
             return outcome
         self.spent = True
         late = time.monotonic() >= deadline
+        if not late:  # it ended by itself, and how it did is the verdict: do not kill it on its way out
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
         self._kill()
         return _did_not_answer(self._process.wait(), timeout_s if late else None)
 
@@ -166,10 +181,17 @@ class _Worker:
                     stream.close()
                 except BrokenPipeError:
                     continue
+        self._folder.cleanup()
 
     def _kill(self) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _search_path() -> str:
+    """Where a worker finds programs: the system's folders, and those of the converters that this process would find."""
+    found = [path for path in (shutil.which(name) for name in _PROGRAMS) if path is not None]
+    return os.pathsep.join(dict.fromkeys([*os.defpath.split(os.pathsep), *(str(Path(path).parent) for path in found)]))
 
 
 def _did_not_answer(returncode: int, timeout_s: float | None) -> Outcome:

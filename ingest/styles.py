@@ -8,10 +8,11 @@ import re
 import docx
 from docx.text.paragraph import Paragraph
 
+from ingest.title import NO_TITLES
+
 _NUMBER = re.compile(r"^(?:[\dA-Z]{1,3}(?:\.\d+)*[.)]?)\s+")
 _HEADING_NAME = re.compile(r"heading (\d)$", re.IGNORECASE)
 _BOLD_WORDS = 12
-_NO_TITLES = {"word document", "document", "untitled", "powerpoint presentation"}
 
 
 def _key(text: str) -> str:
@@ -28,7 +29,7 @@ class HeadingStyles:
     def __init__(self, data: bytes) -> None:
         document = docx.Document(io.BytesIO(data))
         title = document.core_properties.title.strip()
-        self.title = None if title.lower() in _NO_TITLES else title or None
+        self.title = None if title.lower() in NO_TITLES else title or None
         levels: dict[str, int] = {}
         bold: list[str] = []
         titled = False

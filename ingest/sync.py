@@ -65,8 +65,8 @@ class Sync:
             self.reader.close()
 
     def _run(self) -> str | None:
-        source, sync = self._begin()
-        error = self._list(sync)
+        source, sync, first = self._begin()
+        error = self._list(sync, first)
         with self.ingestion.database.write() as session:
             job = check_mine(session, self.job_id, self.owner)
             if error is None:
@@ -85,40 +85,41 @@ class Sync:
                 row.synced_at = now() if error is None else row.synced_at
         return error
 
-    def _begin(self) -> tuple[Source, int]:
+    def _begin(self) -> tuple[Source, int, int]:
+        """The source, this attempt's number, and that of the job's first attempt."""
         with self.ingestion.database.write() as session:
             job = check_mine(session, self.job_id, self.owner)
             source = session.get_one(Source, self.source_id)
-            if "sync" not in job.options:
-                source.syncs += 1
-                job.options = {**job.options, "sync": source.syncs}
+            # Each attempt has a number of its own, so that what an earlier one saw and is gone since counts as gone.
+            source.syncs += 1
+            job.options = {"sync": source.syncs, **job.options}
             job.phase = "listing"
-            return source, int(job.options["sync"])
+            return source, source.syncs, int(job.options["sync"])
 
     def _phase(self, phase: str) -> None:
         with self.ingestion.database.write() as session:
             check_mine(session, self.job_id, self.owner).phase = phase
 
-    def _list(self, sync: int) -> str | None:
+    def _list(self, sync: int, first: int) -> str | None:
         part: list[Entry] = []
         error: str | None = None
         try:
             for entry in self.reader.entries():
                 part.append(entry)
                 if len(part) == LISTED_AT_ONCE:
-                    self._note_listed(part, sync)
+                    self._note_listed(part, sync, first)
                     part = []
                     self.check_stop()
         except ListingFailed as failure:
             log.warning("sync.listing_failed", source=self.source_id, detail=failure.detail)
             error = f"The source could not be listed whole, so nothing was deleted: {failure.detail}"
-        self._note_listed(part, sync)
+        self._note_listed(part, sync, first)
         return error
 
-    def _note_listed(self, part: Sequence[Entry], sync: int) -> None:
+    def _note_listed(self, part: Sequence[Entry], sync: int, first: int) -> None:
         with self.ingestion.database.write() as session:
             job = check_mine(session, self.job_id, self.owner)
-            entries.note_listed(session, self.source_id, sync, part)
+            entries.note_listed(session, self.source_id, sync, first, part)
             job.counts = {**job.counts, "scanned": job.counts["scanned"] + len(part)}
 
     def _recount(self, session: Session, job: Job, sync: int) -> None:

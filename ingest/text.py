@@ -6,6 +6,7 @@ and takes most short lines for titles; so the lines are read here.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from ingest.block import Block, tidy
@@ -31,7 +32,7 @@ def read_text(text: str) -> list[Block]:
     width = lengths[int(len(lengths) * 0.9)] if lengths else 0
     blocks: list[Block] = []
     parts = [part.strip("\n") for part in _BLANK.split(text) if part.strip()]
-    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+    for part, after in itertools.pairwise([*parts, ""]):
         blocks += _part_blocks([line.rstrip() for line in part.splitlines()], width, after)
     return blocks
 
@@ -51,7 +52,7 @@ def _part_blocks(lines: list[str], width: int, following: str) -> list[Block]:
 
     for number, line in enumerate(lines):
         after = lines[number + 1] if number + 1 < len(lines) else ""
-        if _UNDERLINE.fullmatch(line):
+        if not line.strip() or _UNDERLINE.fullmatch(line):
             continue
         alone = not open_text and (len(lines) == 1 or _is_capitals(line))
         underlined = bool(_UNDERLINE.fullmatch(after)) and len(line.split()) <= _CAPS_WORDS and not open_text

@@ -1,11 +1,12 @@
 """The process that parses files for ``ingest.sandbox``: one job after the other, over its standard streams.
 
-Run as ``python -m ingest.worker MEMORY_MB``. It opens no network connection, takes no more memory than it
-is given, and ends with its parent: when the pipe closes, it kills its process group, converters included.
+Run as ``python -m ingest.worker MEMORY_MB [OCR_LANGUAGES]``. It opens no network connection, takes no more memory
+than it is given, and ends with its parent: when the pipe closes, it kills its process group, converters included.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import resource
@@ -22,6 +23,7 @@ from infra.errors import FootnoteError, Unprocessable
 from ingest.elements import ParsedDocument
 
 _HEAD = struct.Struct(">I")
+_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_NEWNET and CLONE_NEWUSER of unshare(2)
 _NETWORK_EVENTS = frozenset(
     {
         "socket.connect",
@@ -74,6 +76,30 @@ def _no_network(event: str, _arguments: tuple[object, ...]) -> None:
         raise PermissionError("the document parser has no network")
 
 
+def leave_network() -> bool:
+    """Move this process, and all that it will start, to where there is no network; False if the system does not let it.
+
+    Converters are programs of their own, which the audit hook cannot see. Without the right to do this outright it
+    takes a user namespace, which some systems and most containers refuse; then converters are held by their settings.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    unshare = getattr(library, "unshare", None)  # Linux only
+    if unshare is None:
+        return False
+    user, group = os.getuid(), os.getgid()
+    if unshare(_NEW_NETWORK) == 0:
+        return True
+    if unshare(_NEW_USER | _NEW_NETWORK) != 0:
+        return False
+    try:  # keep the name that this process's files go by
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    except OSError:
+        return True
+    return True
+
+
 def _limit_memory(megabytes: int) -> None:
     """Allow ``megabytes`` of address space beyond what the loaded libraries take already."""
     status = Path("/proc/self/statm")
@@ -94,12 +120,12 @@ def _read_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _run(job: Job) -> Outcome:
+def _run(job: Job, ocr: str | None) -> Outcome:
     # Here and not above: the parent imports this module for its messages and must not load the parsers.
     from ingest.parse import parse  # noqa: PLC0415
 
     try:
-        return Outcome(parse(Path(job.path).read_bytes(), job.filename, job.content_type))
+        return Outcome(parse(Path(job.path).read_bytes(), job.filename, job.content_type, ocr=ocr))
     except FootnoteError as error:
         return Outcome(error=type(error).__name__, code=error.code, detail=error.detail)
     except MemoryError:
@@ -113,8 +139,9 @@ def _run(job: Job) -> Outcome:
         )
 
 
-def main(memory_mb: int) -> None:
+def main(memory_mb: int, ocr: str | None) -> None:
     """Serve jobs until the parent goes away."""
+    leave_network()  # before any thread: a process with threads may not
     stdin, stdout = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not end up between the messages
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
@@ -129,8 +156,8 @@ def main(memory_mb: int) -> None:
     while True:
         job = jobs.get()
         _limit_cpu(job.cpu_s)
-        write_message(stdout, _run(job))
+        write_message(stdout, _run(job, ocr))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

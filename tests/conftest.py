@@ -14,6 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie besi
 pytest_plugins = ["model_server", "scripted_server", "service", "databases", "clients", "web_site", "object_store"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a run may ask for beyond the usual."""
+    parser.addoption("--all-corruptions", action="store_true", help="parse 1,000 corrupted files, not only some")
+    parser.addoption("--kills", type=int, default=12, help="how often the fault run of a sync kills its process")
+
+
 @pytest.fixture(autouse=True)
 def plain_logging() -> Iterator[None]:
     """Logging as it was: a command under test points it at a stream that is closed when the test ends."""

@@ -29,7 +29,8 @@ class FakeEncoder:
     """Each word has a direction by its hash; a text is the normalised sum. ``texts`` are those encoded as documents."""
 
     def __init__(self, name: str = "fake", max_tokens: int = 64) -> None:
-        self.name, self.max_tokens, self.dim, self.precision = name, max_tokens, DIM, "float32"
+        self.name, self.max_tokens, self.dim = name, max_tokens, DIM
+        self.precision, self.runtime = "float32", "none"
         self.texts: list[str] = []
         self._lock = threading.Lock()
 

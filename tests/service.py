@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import pytest
 
+# Shared by every test that starts Footnote: converting the encoder takes seconds, and once is enough.
+CACHE_DIR = Path(__file__).parents[1] / ".pytest_cache" / "footnote"
 START_SECONDS = 180
 STOP_SECONDS = 30
 
@@ -57,6 +59,7 @@ def running_service(folder: Path, **environment: str) -> Iterator[Service]:
     outer = {name: value for name, value in os.environ.items() if not name.startswith("FOOTNOTE_")}
     own = {
         "FOOTNOTE_DATA_DIR": str(folder / "data"),
+        "FOOTNOTE_CACHE_DIR": str(CACHE_DIR),
         "FOOTNOTE_AUTH": "off",
         "FOOTNOTE_PORT": str(port),
         "HF_HUB_OFFLINE": "1",

@@ -9,11 +9,10 @@ from collections.abc import Callable
 import typer
 
 from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
-from api.services import open_writer
+from api.services import open_encoder, open_writer
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
-from retrieval.encoder import load_encoder
 from retrieval.generator import ModelWriter
 from retrieval.index import Index
 from retrieval.integrity import check_integrity
@@ -68,14 +67,17 @@ def _database(settings: Settings) -> str:
 
 
 def _encoder(settings: Settings) -> str:
-    encoder = load_encoder(settings.encoder)
-    return f"{encoder.name}: {encoder.dim} dimensions, window of {encoder.max_tokens} tokens"
+    encoder = open_encoder(settings)
+    return (
+        f"{encoder.name}: {encoder.dim} dimensions, window of {encoder.max_tokens} tokens,"
+        f" {encoder.precision} in {encoder.runtime}"
+    )
 
 
 def _integrity(settings: Settings) -> str:
     database = open_database(settings.database)
     try:
-        encoder = load_encoder(settings.encoder)
+        encoder = open_encoder(settings)
         result = check_integrity(database, Index(database, encoder), encoder.name)
     finally:
         database.close()
@@ -93,7 +95,7 @@ def _generator(settings: Settings) -> str:
 
 
 async def _ask_server(settings: Settings) -> str:
-    writer = open_writer(settings, load_encoder(settings.encoder))
+    writer = open_writer(settings, open_encoder(settings))
     if not isinstance(writer, ModelWriter):
         raise TypeError("a model server is configured")
     health = await writer.health(10.0)

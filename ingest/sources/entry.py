@@ -14,7 +14,8 @@ class Entry:
 
     ``key`` names it within the source and becomes its external id. ``mark`` is a cheap sign that differs whenever the
     content may have changed (size and time, ETag, blob id); ``None`` = only fetching tells. ``identity`` stays when the
-    document is moved or renamed (inode, blob id, page id); ``None`` = the source cannot tell.
+    document is moved or renamed (inode, blob id, page id); ``None`` = the source cannot tell. Two entries may share one (hard
+    links, equal blobs), and a file system may give a deleted file's to a new one: a move has the same mark, too.
     """
 
     key: str
@@ -62,13 +63,16 @@ class FetchFailed(Exception):  # noqa: N818 - names what happened; the sync note
 
 
 class SourceReader(Protocol):
-    """Reads one source. Used by one thread at a time, within ``with``: leaving it frees what listing made (a clone, connections).
+    """Reads one source. Used by one thread at a time, within ``contextlib.closing``, which frees what it made (a clone ...).
 
     ``entries`` streams: memory does not grow with the source.
     """
 
     def entries(self) -> Iterator[Entry]:
-        """What is there now, in no particular order, each key once; raises ``ListingFailed`` if it cannot be told whole."""
+        """What is there now, in no particular order, each key once.
+
+        Raises ``ListingFailed`` if it cannot be told whole, perhaps after entries that can be used all the same.
+        """
         ...
 
     def fetch(self, entry: Entry, folder: Path, validator: str | None) -> Fetched | None:

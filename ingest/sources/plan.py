@@ -123,7 +123,8 @@ def check_source(
 def local_path(kind: str, uri: str, options: Mapping[str, Any] | None = None) -> Path | None:
     """The path of this machine that a source would read, also inside an archive; ``None`` if it reads elsewhere.
 
-    Whoever lets strangers add sources must hold it to the folders that may be read. Raises ``InvalidInput``.
+    Whoever lets strangers add sources must resolve it (it may hold ``..`` and links) and hold it to the folders that may be
+    read. Raises ``InvalidInput``.
     """
     plan = plan_source(kind, uri, options or {}, AddressRules(), None, parse_only=True)
     if isinstance(plan, DirectoryPlan):
@@ -288,7 +289,8 @@ def _secret(name: str, secrets: Mapping[str, str] | None) -> str:
     if secrets is None:
         return ""
     if not secrets.get(name):
-        raise _invalid("options", f"The secret {name} is not among those that sources may use.", code="secret_missing")
+        detail = f"The secret {name} is not set: the operator gives it to sources as FOOTNOTE_SECRET_{name}."
+        raise _invalid("options", detail, code="secret_missing")
     return secrets[name]
 
 

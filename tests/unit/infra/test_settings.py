@@ -11,10 +11,12 @@ from infra.settings import Settings, is_loopback, load_settings
 
 DEFAULTS = {
     "data_dir": Path("data"), "database_url": None, "encoder": "all-MiniLM-L6-v2", "reranker": None,
+    "encoder_runtime": "auto", "cache_dir": None,
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
     "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
+    "ocr": None, "max_waiting_mb": 10240,
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -22,6 +24,8 @@ GOOD = {
     "data_dir": ("/srv/footnote", Path("/srv/footnote")),
     "database_url": ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
     "encoder": ("/models/e5", "/models/e5"),
+    "encoder_runtime": ("openvino", "openvino"),
+    "cache_dir": ("/var/cache/footnote", Path("/var/cache/footnote")),
     "reranker": ("none", "none"),
     "verifier": ("deterministic", "deterministic"),
     "llm_base_url": ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1"),
@@ -43,10 +47,13 @@ GOOD = {
     "keep_versions_days": ("90", 90),
     "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
     "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
+    "ocr": ("eng+deu", "eng+deu"),
+    "max_waiting_mb": ("500", 500),
 }
 
 BAD = {
     "database_url": ("mysql://h/db", "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
+    "encoder_runtime": ("onnx", "one of auto, torch, openvino"),
     "reranker": ("big", "one of none"),
     "verifier": ("oracle", "one of deterministic"),
     "llm_base_url": ("127.0.0.1:8080", "an address starting with http:// or https://"),
@@ -59,6 +66,7 @@ BAD = {
     "log_format": ("xml", "one of json, text"),
     "max_upload_mb": ("-1", "a whole number from 1 to 10000"),
     "parse_timeout_s": ("1.5", "a whole number from 1 to 3600"),
+    "ocr": ("eng, deu", "names of Tesseract's languages joined by +, as in eng or eng+deu"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
     "job_concurrency": ("-1", "a whole number from 0 to 64"),
     "keep_versions_days": ("0", "a whole number from 1 to 36500"),
@@ -206,3 +214,8 @@ def test_the_drivers_name_is_added(raw: str, expected: str) -> None:
 
 def test_without_an_address_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
     assert load_settings({"FOOTNOTE_DATA_DIR": "here"}).database == f"sqlite:///{tmp_path / 'here' / 'footnote.db'}"
+
+
+def test_the_cache_lies_in_the_data_folder_unless_it_is_named() -> None:
+    assert load_settings({"FOOTNOTE_DATA_DIR": "here"}).cache == Path("here/cache")
+    assert load_settings({"FOOTNOTE_DATA_DIR": "here", "FOOTNOTE_CACHE_DIR": "there"}).cache == Path("there")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lxml.html
 import pytest
 
+from infra.errors import Unprocessable
 from ingest.markup import markdown_to_html, split_front_matter, tidy_html
 
 
@@ -59,3 +61,35 @@ def test_an_image_gives_way_to_its_description() -> None:
         "<p>See <img src='a.png' alt='the map of the harbour'> and <img src='b.png' alt='b.png'>here.</p>"
     )
     assert html == "<html><body><p>See  the map of the harbour  and here.</p></body></html>"
+
+
+def shown(markup: str) -> str:
+    return "".join(lxml.html.fromstring(tidy_html(markup)[0]).itertext())
+
+
+def test_a_power_is_no_digit_of_its_base() -> None:
+    assert shown("<p>10<sup>6</sup> m<sup>2</sup>, 1<sup>st</sup></p>") == "10^6 m2, 1st"
+
+
+def test_what_is_nested_deeply_is_kept_and_what_is_nested_absurdly_is_refused() -> None:
+    assert "inmost" in shown("<div>a" * 700 + "<p>inmost</p>" + "</div>" * 700 + "<p>after</p>")
+    assert "after" in shown("<div>a" * 700 + "<p>inmost</p>" + "</div>" * 700 + "<p>after</p>")
+    with pytest.raises(Unprocessable, match="too deeply"):
+        tidy_html("<div>a" * 3000)
+
+
+def test_a_tag_with_a_broken_name_costs_nothing() -> None:
+    assert "kept" in shown("<a\u203ahref='x'>kept</a\u203a><p>too</p>")
+
+
+def test_template_tags_that_are_never_closed_take_no_time() -> None:
+    source = "{% a " * 20_000
+    assert "{% a" in markdown_to_html(source)
+
+
+def test_a_list_in_its_twelfth_level_is_kept() -> None:
+    assert "level 12" in markdown_to_html("\n".join(f"{'  ' * n}- level {n}" for n in range(13)))
+
+
+def test_front_matter_that_is_nested_absurdly_is_text() -> None:
+    assert split_front_matter(f"---\na: {'[' * 5000}\n---\nx")[0] == {}

@@ -6,6 +6,7 @@ import io
 import zipfile
 
 import pytest
+from compound_file import compound_file
 
 from infra.errors import Unprocessable, Unsupported
 from ingest.mime import FORMATS, Reader, detect_format
@@ -36,6 +37,12 @@ EPUB = zipped("META-INF/container.xml", mimetype="application/epub+zip")
         (b"%PDF-1.7\n...", "a.txt", "text/plain", Reader.PDF),
         (b"\n\n%PDF-1.7\n...", "a.pdf", None, Reader.PDF),
         (b"{\\rtf1 hello}", "a.doc", None, Reader.RTF),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "a.txt", None, Reader.IMAGE),
+        (zipped("content.xml", mimetype="application/vnd.oasis.opendocument.spreadsheet"), "a", None, Reader.ODS),
+        (zipped("content.xml", mimetype="application/vnd.oasis.opendocument.presentation"), "a", None, Reader.ODP),
+        (compound_file({"WordDocument": b"x"}), "a.xls", None, Reader.DOC),
+        (compound_file({"PowerPoint Document": b"x"}), "a", None, Reader.PPT),
+        (compound_file({"Workbook": b"x"}), "a.doc", None, Reader.XLS),
         (DOCX, "a.bin", None, Reader.DOCX),
         (DOCX, "a.xlsx", None, Reader.DOCX),
         (EPUB, "book", None, Reader.EPUB),
@@ -62,8 +69,11 @@ def test_detects(data: bytes, filename: str, content_type: str | None, reader: R
         (b"\x00\x01\x02\x03\x04\x05" * 50, "a.txt", "binary_content"),
         (b"just text", "a.docx", "malformed"),
         (b"PK\x03\x04 broken", "a.docx", "malformed"),
+        (b"old text", "a.ppt", "malformed"),
         (zipped("a.txt"), "a.docx", "malformed"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 broken", "a.xls", "malformed"),
+        (compound_file({"Lost": b"x"}), "a.msg", "malformed"),
+        (compound_file({"EncryptedPackage": b"x"}), "a.docx", "encrypted"),
     ],
 )
 def test_tells_why_a_file_cannot_be_read(data: bytes, filename: str, code: str) -> None:
@@ -76,10 +86,9 @@ def test_tells_why_a_file_cannot_be_read(data: bytes, filename: str, code: str) 
 @pytest.mark.parametrize(
     ("data", "filename", "says"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "a.png", "PNG"),
+        (b"GIF89a" + bytes(40), "a.gif", "GIF"),
         (zipped("a.txt"), "a.zip", "send the files in it one by one"),
-        (zipped("content.xml", mimetype="application/vnd.oasis.opendocument.spreadsheet"), "a.ods", ".xlsx"),
-        (b"old text", "a.ppt", ".pptx"),
+        (b"old text", "a.pub", "export it as .pdf"),
     ],
 )
 def test_says_what_to_do_with_a_format_that_is_not_read(data: bytes, filename: str, says: str) -> None:

@@ -98,3 +98,13 @@ def test_reads_like_a_title(text: str) -> None:
 )
 def test_does_not_read_like_a_title(text: str) -> None:
     assert not looks_like_title(text)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\x1c\x1d"])
+def test_nothing_gives_no_block(text: str) -> None:
+    assert read_text(text) == []
+
+
+def test_a_line_of_odd_spaces_within_a_paragraph_is_left_out() -> None:
+    (block,) = read_text("The first line of this paragraph is long enough to count,\n\u1680\nand so is the last.")
+    assert block.text == "The first line of this paragraph is long enough to count, and so is the last."

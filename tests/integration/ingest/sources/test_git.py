@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -243,6 +244,24 @@ def test_a_missing_repository_asks_no_one_for_a_password(server: Any) -> None:
     rules = address_rules(["127.0.0.1"], lambda host, port: ["127.0.0.1"])
     with closing(over_http(server, "/none", rules)) as reader, pytest.raises(ListingFailed, match="not found"):
         list(reader.entries())
+
+
+def test_ssh_goes_to_the_address_that_was_checked_and_asks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the place of ssh notes how git calls it; the host's key is still looked for under the host's name."""
+    (tmp_path / "ssh").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/called\nexit 255\n')
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setattr(git_command.os, "defpath", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(git_command, "program_path", lambda: str(tmp_path / "git"))
+    (tmp_path / "git").symlink_to("/usr/bin/git" if Path("/usr/bin/git").exists() else str(shutil.which("git")))
+    rules = address_rules(["10.0.0.0/8"], lambda host, port: ["10.1.2.3"])
+    reader = GitReader(GitPlan(parse_git_url("git@git.test:team/handbook.git")), rules)
+    with closing(reader), pytest.raises(ListingFailed):
+        list(reader.entries())
+    called = (tmp_path / "called").read_text().splitlines()
+    assert {"BatchMode=yes", "HostName=10.1.2.3", "HostKeyAlias=git.test", "ProxyCommand=none"} <= set(called)
+    assert called[-2:] == ["git@git.test", "git-upload-pack 'team/handbook.git'"]
 
 
 def test_an_old_git_cannot_be_held_to_an_address(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_entries(root: Path) -> None:
     assert entry == Entry(
         "a/deep/y.md",
         f"11:{status.st_mtime_ns}:{status.st_ino}",
-        f"{status.st_dev}:{status.st_ino}",
+        f"{status.st_dev}:{status.st_ino}:11:{status.st_mtime_ns}",
         filename="y.md",
     )
 

@@ -150,8 +150,8 @@ def test_nothing_there(memory: Any, tmp_path: Path) -> None:
 class Failing:
     """A store whose second folder cannot be listed."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, error: Exception, where: str = "root/b") -> None:
+        self.error, self.where = error, where
 
     def invalidate_cache(self, path: str | None = None) -> None:
         pass
@@ -160,7 +160,7 @@ class Failing:
         return {"name": path, "type": "directory"}
 
     def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
-        if path == "root/b":
+        if path == self.where:
             raise self.error
         rows = [("root/a.md", "file"), ("root/b", "directory")]
         return [{"name": name, "type": kind, "size": 1, "etag": "e"} for name, kind in rows]
@@ -186,6 +186,13 @@ def test_a_folder_that_cannot_be_listed(error: Exception, fails: bool, monkeypat
     except ListingFailed:
         failed = True
     assert (found, failed) == ([("a.md", "etag:e:1")], fails)
+
+
+def test_a_root_that_vanishes_while_it_is_listed_is_no_empty_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Failing(FileNotFoundError("gone"), "root")
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **options: (failing, "root"))
+    with pytest.raises(ListingFailed, match="nothing at"):
+        list(FilesystemReader(parse_store_url("memory://root"), {}).entries())
 
 
 def test_marks() -> None:
