@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from clients import Client, address
+from fakes import FakeEncoder
+from litestar.testing import TestClient
 from service import Service, running_service
 from sqlalchemy import text as sql
 
+from api import services
+from api.app import create_app
 from infra.database import open_database
+from infra.settings import load_settings
 
 MIB = 2**20
 
@@ -49,11 +55,10 @@ def client(small: Service) -> Iterator[Client]:
 def full(folder: Path) -> Iterator[Path]:
     """The disk is filled to its last block, but for ``room`` that a test may make by removing the file."""
     ballast = folder / "data" / "ballast"
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 65_536)
-                file.flush()
         except OSError:
             pass
     yield ballast
@@ -130,3 +135,37 @@ def test_more_waits_than_may(tmp_path: Path) -> None:
         client.ok("DELETE", f"/v1/jobs/{first.json()['job_id']}")
         again = client.put(address("default", "b.txt"), content=b"More text. " * 120_000, **text)
         assert again.status_code == 202
+
+
+def test_a_database_in_other_hands(tmp_path: Path) -> None:
+    """Requests that must write say so and may be sent again; the ones that read go on."""
+    settings = load_settings(environ={}, overrides={"data_dir": str(tmp_path), "auth": "off", "job_concurrency": "0"})
+    opened = partial(open_database, busy_timeout_s=0.1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(services, "open_encoder", lambda _: FakeEncoder())
+        patched.setattr(services, "open_database", opened)
+        with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+            holder = open_database(settings.database)
+            with holder.write():
+                for path, body in (("text", {"text": "Some text."}), ("text?wait=true", {"text": "Some text."})):
+                    response = client.put(f"/v1/collections/default/documents/{path}", json=body)
+                    assert response.status_code == 503, response.text
+                    assert response.json()["code"] == "database_busy"
+                    assert response.headers["retry-after"] == "5"
+                assert client.get("/v1/collections/default/documents").json()["items"] == []
+                assert client.get("/health/live").status_code == 200
+            holder.close()
+            assert list((tmp_path / "spool").iterdir()) == []
+            response = client.put("/v1/collections/default/documents/text?wait=true", json={"text": "Some text."})
+            assert response.status_code == 200
+
+
+def test_the_same_text_is_the_same_on_any_way(http: Client, collection: str) -> None:
+    """Also where it waits on disk: a later PUT of it changes nothing."""
+    for text in ("A line.\r\nAnother.\r\n", "A line.\r\nAnother, and a lone \r in it.\n" * 4000):
+        name = f"{len(text)}.txt"
+        first = http.ok("PUT", address(collection, name), 202, json={"text": text})
+        assert http.job(first["job_id"])["counts"]["new"] == 1
+        assert http.store(collection, name, text)["version"] == 1
+        again = http.ok("PUT", address(collection, name), 202, json={"text": text})
+        assert http.job(again["job_id"])["counts"]["unchanged"] == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -16,15 +16,17 @@ from dbos import DBOS
 from fakes import FakeEncoder, fake_ingestion, fake_parse
 from numpy.typing import NDArray
 from queues import finished, running, show, submit, wait_for
-from sqlalchemy import event, func, select, update
+from sqlalchemy import create_engine, event, func, select, update
+from sqlalchemy import text as sql
+from sqlalchemy.pool import NullPool
 
 from infra.clock import now
-from infra.database import Database
+from infra.database import Database, open_database
 from infra.errors import Unavailable
 from infra.tables import ChunkRow, Document, Job, JobItem, Source
 from ingest import patience, pipeline
 from ingest import queue as queue_module
-from ingest.collections import get_collection
+from ingest.collections import ensure_collection, get_collection
 from ingest.commit import note_pending
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.elements import ParsedDocument
@@ -329,3 +331,38 @@ def test_the_keeper_outlives_a_database_that_fails(
         time.sleep(0.1)
         assert queue.alive()
         assert finished(sqlite_database, submit(runner, a="Some text.")) == ["succeeded"]
+
+
+def test_a_server_that_restarts_under_a_job(postgres: Callable[[bool], str], tmp_path: Path) -> None:
+    """Every connection breaks twice, ours and the job library's: each document is stored once."""
+    url = postgres(True)
+    database = open_database(url)
+    with database.write() as session:
+        ensure_collection(session, "default")
+    admin = create_engine(database.engine.url, poolclass=NullPool)
+    cuts = ["05.txt", "17.txt"]
+
+    def parser(path: Path, filename: str, content_type: str | None) -> ParsedDocument:
+        if filename in cuts:
+            cuts.remove(filename)
+            with admin.connect() as connection:
+                connection.execute(
+                    sql(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+                )
+        return fake_parse(path, filename, content_type)
+
+    runner = runner_of(database, tmp_path, parser=parser)
+    job_id = submit(runner, **{f"{n:02}": f"Text number {n}." for n in range(20)})
+    with running(runner, database.engine.url.render_as_string(False)) as queue:
+        assert finished(database, job_id) == ["succeeded"]
+        assert queue.alive()
+    assert cuts == []
+    assert show(database, job_id)["counts"]["new"] == 20
+    with database.read() as session:
+        assert {document.version for document in session.scalars(select(Document))} == {1}
+        assert session.scalar(select(func.count()).select_from(Document)) == 20
+    admin.dispose()
+    database.close()

@@ -219,3 +219,9 @@ def test_without_an_address_the_database_lies_in_the_data_folder(tmp_path: Path)
 def test_the_cache_lies_in_the_data_folder_unless_it_is_named() -> None:
     assert load_settings({"FOOTNOTE_DATA_DIR": "here"}).cache == Path("here/cache")
     assert load_settings({"FOOTNOTE_DATA_DIR": "here", "FOOTNOTE_CACHE_DIR": "there"}).cache == Path("there")
+
+
+def test_less_may_not_wait_than_one_upload_may_have() -> None:
+    with pytest.raises(SettingsError, match="FOOTNOTE_MAX_WAITING_MB is 5 and FOOTNOTE_MAX_UPLOAD_MB is 6"):
+        load_settings({"FOOTNOTE_MAX_WAITING_MB": "5", "FOOTNOTE_MAX_UPLOAD_MB": "6"})
+    assert load_settings({"FOOTNOTE_MAX_WAITING_MB": "6", "FOOTNOTE_MAX_UPLOAD_MB": "6"}).max_waiting_mb == 6
