@@ -10,7 +10,8 @@
     ├── Unsupported       a format that is not read                                (415)
     ├── Unprocessable     a supported file that could not be read                  (422)
     ├── Unavailable       a part that this needs is down                           (503)
-    │   └── Busy          too much at once; it passes by itself                    (503, with Retry-After)
+    │   ├── Busy          too much at once; it passes by itself                    (503, with Retry-After)
+    │   └── OutOfMemory   not enough memory for one text; a MemoryError too        (503)
     ├── StorageFull       a disk or the database has no room left                  (507)
     └── SettingsError     a setting is unknown or has a bad value                  (start-up)
 
@@ -112,6 +113,12 @@ class Busy(Unavailable):
     def __init__(self, detail: str, *, code: str | None = None, retry_after_s: int = 5) -> None:
         super().__init__(detail, code=code)
         self.retry_after_s = retry_after_s
+
+
+class OutOfMemory(Unavailable, MemoryError):  # noqa: N818
+    """There is not enough memory even for the smallest piece of the work."""
+
+    default_code = "out_of_memory"
 
 
 class StorageFull(FootnoteError):  # noqa: N818

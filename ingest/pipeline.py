@@ -37,7 +37,7 @@ _PARSED_AT_ONCE = 2
 # Texts that are encoded in one call: vectors become bytes a slice at a time.
 _ENCODED_AT_ONCE = 1024
 # What a file can be refused for that says nothing about the file.
-_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _prepare(
 
 def _failed(item: DocumentInput, error: FootnoteError | OSError) -> _Failure:
     """The document's failure; raises ``error`` again if it is the machine's and not the document's."""
-    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
         raise error
     return _failure(item, error)
 

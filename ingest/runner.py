@@ -22,7 +22,7 @@ from ingest.pipeline import Ingestion, ingest_batch
 from ingest.rechunk import rechunk
 from ingest.sources.entry import SourceReader
 from ingest.spool import Spool
-from ingest.sync import Sync
+from ingest.sync import BATCH_BYTES, Sync
 from ingest.uploads import (
     close_items,
     forget_unawaited,
@@ -35,7 +35,6 @@ from ingest.uploads import (
 
 BATCH = 16
 # A batch is held in memory while it is prepared, at several times the size of its files: large ones go alone.
-BATCH_BYTES = 8 * 2**20
 SourceOpener = Callable[[Source], SourceReader]
 
 log = structlog.get_logger()

@@ -27,12 +27,13 @@ from ingest.collections import get_collection
 from ingest.commit import commit_failure, delete_document, find_document
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
 from ingest.jobs import add_counts, check_mine
-from ingest.pipeline import Ingestion, ingest_batch
+from ingest.pipeline import OF_THE_MACHINE, Ingestion, ingest_batch
 from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed, SourceReader
 from ingest.uploads import supersede
 
 LISTED_AT_ONCE = 500
 FETCHED_AT_ONCE = 16
+BATCH_BYTES = 8 * 2**20
 PRUNED_AT_ONCE = 100
 # A source that held this much and now lists nothing is more likely not mounted than emptied.
 _NOT_EMPTIED = 10
@@ -166,8 +167,12 @@ class Sync:
         validators: dict[str, str | None] = {}
         decided: list[Ingested] = []
         gone: list[str] = []
+        size = taken = 0
         with contextlib.ExitStack() as temporary:
             for row in rows:
+                if size > BATCH_BYTES:
+                    break  # the rest comes in the next batch, so that memory does not grow with the files
+                taken += 1
                 try:
                     fetched = self._fetch(row, held)
                 except FetchFailed as failure:
@@ -182,9 +187,10 @@ class Sync:
                     continue
                 if fetched.temporary:
                     temporary.callback(fetched.path.unlink, missing_ok=True)
+                size += fetched.path.stat().st_size if fetched.path.is_file() else 0
                 validators[row.key] = fetched.validator
                 inputs.append(_input(source, row.key, entries.entry_of(row), fetched))
-            self._commit(source, rows, inputs, decided, gone, validators)
+            self._commit(source, rows[:taken], inputs, decided, gone, validators)
         return True
 
     def _fetch(self, row: SourceEntry, held: set[str]) -> Fetched | None:
@@ -206,11 +212,16 @@ class Sync:
             try:
                 return self.reader.fetch(entry, self.folder, row.validator)
             except FetchFailed as failure:
+                _raise_the_machines(failure)
                 if not failure.transient:
                     raise
             self.check_stop()
             time.sleep(pause)
-        return self.reader.fetch(entry, self.folder, row.validator)
+        try:
+            return self.reader.fetch(entry, self.folder, row.validator)
+        except FetchFailed as failure:
+            _raise_the_machines(failure)
+            raise
 
     def _commit(
         self,
@@ -299,6 +310,13 @@ class Sync:
 
 
 _NO_DOCUMENT = {"invalid_external_id", "duplicate_external_id"}
+
+
+def _raise_the_machines(failure: FetchFailed) -> None:
+    """Raise what is no document's fault, such as a full disk: the job is tried again later."""
+    cause = failure.__cause__
+    if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
+        raise cause
 
 
 def _only_failed(document: Document) -> bool:

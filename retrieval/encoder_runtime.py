@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.errors import Unavailable
+from infra.errors import OutOfMemory
 
 Batch = TypeVar("Batch", Sequence[str], NDArray[np.intp])
 
@@ -69,7 +69,7 @@ def batches_of(lengths: Sequence[int], batch_tokens: int, most: int) -> list[NDA
 def run_in_halves(run: Callable[[Batch], NDArray[np.float32]], batch: Batch) -> NDArray[np.float32]:
     """``run(batch)``, in halves, quarters, … where memory does not suffice for more.
 
-    Raises ``Unavailable`` where it does not suffice for one text.
+    Raises ``OutOfMemory`` where it does not suffice for one text.
     """
     try:
         return run(batch)
@@ -77,7 +77,7 @@ def run_in_halves(run: Callable[[Batch], NDArray[np.float32]], batch: Batch) -> 
         if not is_out_of_memory(error):
             raise
         if len(batch) == 1:
-            raise Unavailable(
+            raise OutOfMemory(
                 "The encoder has not enough memory for a single text: free some, or give this service more.",
                 code="encoder_out_of_memory",
             ) from error

@@ -20,9 +20,9 @@ PATIENCE_S = 60
 
 
 @contextmanager
-def running(runner: JobRunner, address: str) -> Iterator[JobQueue]:
+def running(runner: JobRunner, address: str, concurrency: int = 2) -> Iterator[JobQueue]:
     """A queue that works off jobs until the block ends."""
-    queue = JobQueue(runner, address, 2)
+    queue = JobQueue(runner, address, concurrency)
     queue.start()
     try:
         yield queue

@@ -5,15 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import fake_ingestion
+from queues import PATIENCE_S, finished, running, show, submit, wait_for
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -21,15 +20,10 @@ from infra.database import Database
 from infra.tables import Document, Job, Source
 from ingest import queue as queue_module
 from ingest.collections import get_collection
-from ingest.document import DocumentInput
-from ingest.jobs import FINISHED, claim, describe
-from ingest.queue import JobQueue
+from ingest.jobs import claim
 from ingest.runner import JobRunner
 from ingest.source import SourceSettings, create_source
 from ingest.spool import Spool
-from ingest.uploads import submit_uploads
-
-PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -39,47 +33,11 @@ def address(database: Database, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'jobs.db'}" if url.get_backend_name() == "sqlite" else url.render_as_string(False)
 
 
-@contextmanager
-def running(runner: JobRunner, address: str, concurrency: int = 2) -> Iterator[JobQueue]:
-    queue = JobQueue(runner, address, concurrency)
-    queue.start()
-    try:
-        yield queue
-    finally:
-        queue.stop()
-
-
 def make_runner(database: Database, tmp_path: Path, parser: Any = None) -> JobRunner:
     ingestion = fake_ingestion(database)
     if parser is not None:
         ingestion = type(ingestion)(database, ingestion.encoder, parser)
     return JobRunner(ingestion, Spool(tmp_path / "spool"), lambda source: pytest.fail(f"opened {source.uri}"))
-
-
-def submit(runner: JobRunner, **texts: str) -> str:
-    items = []
-    for name, text in texts.items():
-        blob = runner.spool.write([text.encode()])
-        items.append((DocumentInput(name, path=runner.spool.path(blob), filename=f"{name}.txt"), blob))
-    with runner.ingestion.database.write() as session:
-        return submit_uploads(session, get_collection(session, "default"), items, None).id
-
-
-def show(database: Database, job_id: str) -> dict[str, Any]:
-    with database.read() as session:
-        return describe(session.get_one(Job, job_id))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
-def finished(database: Database, *job_ids: str) -> list[str]:
-    wait_for(lambda: all(show(database, job_id)["status"] in FINISHED for job_id in job_ids))
-    return [show(database, job_id)["status"] for job_id in job_ids]
 
 
 def test_jobs_are_worked_off_and_go_on_after_a_restart(database: Database, tmp_path: Path, address: str) -> None:
@@ -169,6 +127,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from fakes import fake_ingestion
+from queues import PATIENCE_S, finished, running, show, submit, wait_for
 from infra.database import open_database
 from ingest.queue import JobQueue
 from ingest.runner import JobRunner

@@ -521,3 +521,33 @@ def test_many_files_in_many_batches(house: House, monkeypatch: pytest.MonkeyPatc
     source.texts = {key: text for key, text in source.texts.items() if "3" not in key}
     assert house.sync("s")["counts"] == counts(scanned=50, unchanged=36, deleted=14)
     assert house.documents() == dict.fromkeys(source.texts, 1)
+
+
+def test_a_batch_is_bounded_by_size(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.sync.BATCH_BYTES", 20)
+    sizes: list[int] = []
+    from ingest import sync as sync_module
+
+    def noted(ingestion: Any, collection: str, items: Any, on_commit: Any) -> Any:
+        sizes.append(len(items))
+        return ingest_batch(ingestion, collection, items, on_commit)
+
+    monkeypatch.setattr(sync_module, "ingest_batch", noted)
+    house.add("s", Shelf({f"{n}.txt": f"Text number {n}." for n in range(5)}))
+    assert house.sync("s")["counts"] == counts(scanned=5, new=5)
+    assert sizes == [2, 2, 1]
+
+
+def test_a_full_disk_is_not_a_documents_failure(house: House) -> None:
+    import errno
+
+    source = house.add("s", shelf(a="First text."))
+    full = FetchFailed("store_failed", "It could not be written.", transient=True)
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    source.failing["a.txt"] = full
+    job_id = house.submit("s")
+    with pytest.raises(OSError, match="No space left"):
+        house.runner.run(job_id)
+    source.failing.clear()
+    house.runner.run(job_id)
+    assert house.job(job_id)["counts"] == counts(scanned=1, new=1)
