@@ -139,7 +139,6 @@ class Sync:
                 # A stand-in for a name that can be no id is no name for a document either.
                 named = new.listed["key"] == new.key
                 if document is not None and taken is None and named and entries.was_stored(old):
-                    supersede(session, collection.id, [old.key, new.key])
                     document.external_id = new.key
                     session.add(
                         Change(collection_id=collection.id, document_id=document.id, kind="put", created_at=now())
