@@ -19,8 +19,9 @@ def is_gone(owner: str) -> bool | None:
     host, pid, started = owner.rsplit(":", 2)
     if host != owner_name().rsplit(":", 2)[0]:
         return None
-    # A reused pid has another start time.
+    # A reused pid has another start time; a zombie is dead, and only its parent has not asked yet.
     try:
-        return int(psutil.Process(int(pid)).create_time()) != int(started)
+        process = psutil.Process(int(pid))
+        return int(process.create_time()) != int(started) or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sqlalchemy import func, select
 from infra.clock import now
 from infra.database import Database
 from infra.errors import NotFound
-from infra.owner import owner_name
+from infra.owner import is_gone, owner_name
 from infra.tables import ChunkRow, Document, Job, JobItem, Source
 from ingest.chunking import read_chunking
 from ingest.collections import create_collection, delete_collection, get_collection, set_chunking
@@ -268,6 +269,16 @@ def _dead_pid() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
+
+
+def test_a_process_that_died_and_was_not_waited_for_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    started = int(psutil.Process(process.pid).create_time())
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert is_gone(f"{HOST}:{process.pid}:{started}")
+    process.wait()
+    assert is_gone(f"{HOST}:{process.pid}:{started}")
 
 
 @pytest.mark.parametrize(
