@@ -47,10 +47,10 @@ def print_json(value: Any) -> None:
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """Print a table that is readable on a terminal and in a pipe."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    width = None if out.is_terminal else _WIDE
     for row in rows:
         table.add_row(*row)
-    out.print(table, width=width)
+    console = out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
+    console.print(table)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
