@@ -46,7 +46,10 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """Print a table that is readable on a terminal and in a pipe."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        # The first names the row, for the next command: the others give way to it.
+        table.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console = out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=_WIDE)
