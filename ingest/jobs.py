@@ -113,6 +113,8 @@ def finish(session: Session, job_id: str, error: str | None = None) -> Job:
         failed = error is not None or job.counts["failed"] > 0
         job.status = "succeeded" if not failed else "partial" if done else "failed"
         job.error, job.phase = error, None
+        # What a job that failed as a whole had listed and not come to yet was not looked at.
+        job.counts = {**job.counts, "scanned": sum(job.counts[name] for name in COUNTS if name != "scanned")}
     job.finished_at, job.owner = job.finished_at or now(), None
     return job
 

@@ -280,7 +280,7 @@ def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, 
     before = shell.json("documents", "list", "--collection", "rules")
     given = '{"strategy": "size", "target_tokens": 64, "overlap_tokens": 16}'
     changed = shell.json("collections", "set", "rules", "--chunking", given)
-    assert changed["counts"] == {"scanned": 1, "modified": 1, "unchanged": 0}
+    assert (changed["counts"]["scanned"], changed["counts"]["modified"]) == (1, 1)
     after = shell.json("documents", "list", "--collection", "rules")
     assert after[0]["chunks"] > 2 * before[0]["chunks"]
     assert after[0]["version"] == 1
