@@ -75,9 +75,10 @@ def ingest_batch(
     """
     known: dict[str, Prepared | _Failure] = {}
     attempts = _ATTEMPTS
+    all_vectors = False
     while attempts:
         unchanged = _read_and_prepare(ingestion, collection, items, known)
-        vectors = _encode_batch(ingestion, items, known)
+        vectors = _encode_batch(ingestion, items, known, all_vectors)
         try:
             with ingestion.database.write() as session:
                 row = get_collection(session, collection)
@@ -94,7 +95,8 @@ def ingest_batch(
                     on_commit(session, results)
             return results
         except VectorVanished:
-            attempts -= 1
+            # Somebody else deletes what this batch counts on, maybe again and again: from now on it counts on nothing.
+            attempts, all_vectors = attempts - 1, True
         except _ChunkingChanged:
             known = {name: each for name, each in known.items() if isinstance(each, _Failure)}
             attempts -= 1
@@ -102,7 +104,7 @@ def ingest_batch(
             if (largest := max(_prepared(known), key=_size, default=None)) is None:
                 raise
             known[largest.external_id] = _out_of_memory(_item(items, largest.external_id))
-    raise RuntimeError("vectors kept vanishing, or chunking settings changing, while a batch was being committed")
+    raise RuntimeError("chunking settings kept changing while a batch was being committed")
 
 
 def _read_and_prepare(
@@ -207,29 +209,33 @@ def _item(items: Iterable[DocumentInput], external_id: str) -> DocumentInput:
 
 
 def _encode_batch(
-    ingestion: Ingestion, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
+    ingestion: Ingestion, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure], all_vectors: bool
 ) -> dict[str, bytes]:
-    """The vectors that the documents need and that are not stored; a document that they cannot be made for fails in ``known``."""
+    """The vectors that the documents need and that are not stored, or all; a document that they cannot be made for fails."""
     vectors: dict[str, bytes] = {}
     try:
-        encode_missing(ingestion, _chunks(_prepared(known)), vectors)
+        encode_missing(ingestion, _chunks(_prepared(known)), vectors, all_vectors=all_vectors)
     except MemoryError:
         # One by one, the largest first: once it is given up, its memory is there for the others.
         for name in [document.external_id for document in sorted(_prepared(known), key=_size, reverse=True)]:
             chunks = _chunks(_prepared({name: known[name]}))
-            if patiently(lambda: encode_missing(ingestion, chunks, vectors)) is None:  # noqa: B023 - called here
+            if patiently(lambda: encode_missing(ingestion, chunks, vectors, all_vectors=all_vectors)) is None:  # noqa: B023 - called here
                 known[name] = _out_of_memory(_item(items, name))
     return vectors
 
 
 def encode_missing(
-    ingestion: Ingestion, chunks: Iterable[PreparedChunk], vectors: dict[str, bytes] | None = None
+    ingestion: Ingestion,
+    chunks: Iterable[PreparedChunk],
+    vectors: dict[str, bytes] | None = None,
+    *,
+    all_vectors: bool = False,
 ) -> dict[str, bytes]:
-    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored; added to ``vectors``, if given."""
+    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored (or of all); added to ``vectors``."""
     vectors = {} if vectors is None else vectors
     texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
     with ingestion.database.read() as session:
-        present = stored_vectors(session, ingestion.encoder.name, texts)
+        present = set() if all_vectors else stored_vectors(session, ingestion.encoder.name, texts)
     missing = [digest for digest in texts if digest not in present and digest not in vectors]
     # Of like length a slice: encoders pad a batch to its longest text.
     missing.sort(key=lambda digest: len(texts[digest]))

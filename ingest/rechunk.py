@@ -61,7 +61,7 @@ def rechunk(ingestion: Ingestion, collection_name: str, progress: Progress | Non
 
 def _batch(ingestion: Ingestion, collection_name: str, counts: dict[str, int], progress: Progress | None) -> bool:
     """Cut the next few documents; False if none is left."""
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         with ingestion.database.read() as session:
             collection = get_collection(session, collection_name)
             check_encoder(collection, ingestion.encoder.name)
@@ -70,7 +70,9 @@ def _batch(ingestion: Ingestion, collection_name: str, counts: dict[str, int], p
         if not found:
             return False
         recut = [_Recut(id_, version, cut(parsed, ingestion.encoder, settings)) for id_, version, parsed in found]
-        vectors = encode_missing(ingestion, [piece for each in recut for piece in each.chunks])
+        # After a first attempt that lost a vector to somebody else's delete, nothing stored is counted on.
+        pieces = [piece for each in recut for piece in each.chunks]
+        vectors = encode_missing(ingestion, pieces, all_vectors=attempt > 0)
         try:
             with ingestion.database.write() as session:
                 done = _commit(session, collection_name, settings, recut, ingestion.encoder.name, vectors)
