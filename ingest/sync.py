@@ -11,24 +11,23 @@ what it has settled already is not read twice. Nothing is deleted unless the lis
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from sqlalchemy.orm import Session
 
 from infra.clock import now
-from infra.errors import FootnoteError
 from infra.tables import Change, Document, Job, Source, SourceEntry
 from ingest import entries
 from ingest.collections import get_collection
 from ingest.commit import commit_failure, delete_document, find_document
-from ingest.document import Attributes, DocumentInput, Ingested, Outcome, check_external_id
+from ingest.document import DocumentInput, Ingested, Outcome
+from ingest.fetch import attributes_of, document_input, fetch_entry
 from ingest.jobs import add_counts, check_mine
-from ingest.pipeline import OF_THE_MACHINE, Ingestion, ingest_batch
-from ingest.sources.entry import Entry, Fetched, FetchFailed, ListingFailed, SourceReader
+from ingest.pipeline import Ingestion, ingest_batch
+from ingest.sources.entry import Entry, FetchFailed, ListingFailed, SourceReader
 from ingest.uploads import supersede
 
 LISTED_AT_ONCE = 500
@@ -37,7 +36,6 @@ BATCH_BYTES = 8 * 2**20
 PRUNED_AT_ONCE = 100
 # A source that held this much and now lists nothing is more likely not mounted than emptied.
 _NOT_EMPTIED = 10
-_PATIENCE_S = (0.5, 2.0)
 
 log = structlog.get_logger()
 
@@ -173,7 +171,7 @@ class Sync:
                     break  # the rest comes in the next batch, so that memory does not grow with the files
                 taken += 1
                 try:
-                    fetched = self._fetch(row, held)
+                    fetched = fetch_entry(self.reader, row, held, self.folder, self.check_stop)
                 except FetchFailed as failure:
                     if failure.gone:
                         gone.append(row.key)
@@ -188,39 +186,9 @@ class Sync:
                     temporary.callback(fetched.path.unlink, missing_ok=True)
                 size += fetched.path.stat().st_size if fetched.path.is_file() else 0
                 validators[row.key] = fetched.validator
-                inputs.append(_input(source, row.key, entries.entry_of(row), fetched))
+                inputs.append(document_input(source, row.key, entries.entry_of(row), fetched))
             self._commit(source, rows[:taken], inputs, decided, gone, validators)
         return True
-
-    def _fetch(self, row: SourceEntry, held: set[str]) -> Fetched | None:
-        entry = entries.entry_of(row)
-        if row.key in held:
-            raise FetchFailed(
-                "duplicate_external_id",
-                "The collection has a document of this id that is not this source's: use a collection of its own.",
-            )
-        try:
-            check_external_id(entry.key)
-            entry.key.encode()
-        except FootnoteError as error:
-            raise FetchFailed(error.code, error.detail) from None
-        except UnicodeEncodeError:
-            raise FetchFailed("invalid_external_id", "The name is not valid Unicode: rename the file.") from None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for pause in _PATIENCE_S:
-            try:
-                return self.reader.fetch(entry, self.folder, row.validator)
-            except FetchFailed as failure:
-                _raise_the_machines(failure)
-                if not failure.transient:
-                    raise
-            self.check_stop()
-            time.sleep(pause)
-        try:
-            return self.reader.fetch(entry, self.folder, row.validator)
-        except FetchFailed as failure:
-            _raise_the_machines(failure)
-            raise
 
     def _commit(
         self,
@@ -258,7 +226,7 @@ class Sync:
                     commit_failure(
                         session,
                         collection,
-                        DocumentInput(result.external_id, attributes=_attributes(source, Entry(result.external_id))),
+                        DocumentInput(result.external_id, attributes=attributes_of(source, Entry(result.external_id))),
                         result.code or "",
                         result.detail or "",
                     )
@@ -311,32 +279,5 @@ class Sync:
 _NO_DOCUMENT = {"invalid_external_id", "duplicate_external_id"}
 
 
-def _raise_the_machines(failure: FetchFailed) -> None:
-    """Raise what is no document's fault, such as a full disk: the job is tried again later."""
-    cause = failure.__cause__
-    if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
-        raise cause
-
-
 def _only_failed(document: Document) -> bool:
     return document.version == 0 and document.status == "failed"
-
-
-def _attributes(source: Source, entry: Entry) -> Attributes:
-    return Attributes(
-        title=entry.title,
-        url=entry.url,
-        metadata={**source.meta, **entry.metadata},
-        allowed_groups=source.allowed_groups,
-    )
-
-
-def _input(source: Source, external_id: str, entry: Entry, fetched: Fetched) -> DocumentInput:
-    attributes = _attributes(source, entry)
-    return DocumentInput(
-        external_id,
-        path=fetched.path,
-        filename=fetched.filename or entry.filename or external_id.rpartition("/")[2],
-        content_type=fetched.content_type or entry.content_type,
-        attributes=replace(attributes, url=fetched.url or attributes.url),
-    )

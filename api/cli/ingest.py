@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
+from api.cli.manifest import read_manifest
 from api.cli.place import kind_of
 from api.cli.progress import follow, progress_bar
 from api.cli.push import ensure_remote_collection, push
@@ -91,33 +92,6 @@ def ingest_all(services: Services, collection: str, items: Sequence[DocumentInpu
     waiting = iter(items)
     while batch := list(islice(waiting, _BATCH)):
         yield from ingest_batch(services.ingestion, collection, batch)
-
-
-def read_manifest(manifest: Path, root: Path) -> Iterator[DocumentInput]:
-    """The documents that a manifest lists; raises ``InvalidInput`` naming the line that is wrong."""
-    known = {"path", "external_id", "title", "url", "metadata", "allowed_groups", "version"}
-    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row: dict[str, Any] = msgspec.json.decode(line.encode(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise InvalidInput(f"{manifest.name}, line {number}: not a JSON object ({error}).") from None
-        if "path" not in row or not row.keys() <= known:
-            raise InvalidInput(f"{manifest.name}, line {number}: needs 'path'; allowed: {', '.join(sorted(known))}.")
-        path = root / row["path"]
-        yield DocumentInput(
-            row.get("external_id", row["path"]),
-            path=path,
-            filename=path.name,
-            attributes=Attributes(
-                title=row.get("title"),
-                url=row.get("url"),
-                metadata=row.get("metadata") or {},
-                allowed_groups=row.get("allowed_groups"),
-                version=row.get("version"),
-            ),
-        )
 
 
 def _sort(

@@ -276,7 +276,7 @@ def test_a_failed_document_is_pruned_with_its_file(house: House) -> None:
 
 
 def test_what_may_pass_by_itself_is_tried_again_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.sync._PATIENCE_S", (0.0, 0.0))
+    monkeypatch.setattr("ingest.fetch._PATIENCE_S", (0.0, 0.0))
     source = house.add("s", shelf(a="First text."))
     source.failing["a.txt"] = FetchFailed("timeout", "No answer in time.", transient=True)
     job = house.sync("s")
