@@ -17,7 +17,7 @@ pytest_plugins = ["model_server", "scripted_server", "service", "databases", "cl
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What a run may ask for beyond the usual."""
     parser.addoption("--all-corruptions", action="store_true", help="parse 1,000 corrupted files, not only some")
-    parser.addoption("--kills", type=int, default=12, help="how often the fault run of a sync kills its process")
+    parser.addoption("--kills", type=int, default=8, help="how often the fault run of a sync kills its process")
 
 
 @pytest.fixture(autouse=True)

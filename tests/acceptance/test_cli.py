@@ -135,7 +135,7 @@ def test_sources(shell: Shell, tmp_path: Path) -> None:
     printed = shell("sources", "list", *options).stdout
     assert "0 3 * * *" in printed
     assert str(tmp_path) in printed
-    assert "exists" in one_line(shell("sources", "add", str(tmp_path), *options), 1)
+    assert "has a source of that kind" in one_line(shell("sources", "add", str(tmp_path), *options), 1)
     assert "Bad schedule" in one_line(shell("sources", "add", ".", "--schedule", "often", *options), 2)
     assert "no such source" in one_line(shell("sources", "show", "src_none", *options), 1)
     removed = shell.json("sources", "remove", added["id"], "--documents", *options)
