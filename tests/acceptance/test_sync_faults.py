@@ -85,8 +85,10 @@ class Driver:
         """One kill, of one of the processes; now and then one is ended in order before it starts anew."""
         victim = self.chance.choice(self.victims)
         if self.chance.random() < 0.7:
+            # Where there are two processes, the other may be listing just now: a file that is renamed meanwhile can be missed.
+            live = any(other.pid is not None for other in self.victims)
             for tree in self.trees:
-                tree.change(self.chance.randrange(1, 25))
+                tree.change(self.chance.randrange(1, 25), live=live)
         self._submit()
         for other in self.victims:
             if other.pid is None:
