@@ -21,7 +21,6 @@ from ingest.sources.entry import Entry
 FETCH = "fetch"
 SETTLED = ("new", "modified", "unchanged")
 _STORED = "stored"
-_PARTS = 400
 
 
 def note_listed(session: Session, source_id: str, sync: int, first: int, entries: Sequence[Entry]) -> None:

@@ -277,8 +277,3 @@ def _commit(
     document = commit_document(session, collection, prepared, encoder, vectors)
     outcome = Outcome.MODIFIED if known else Outcome.NEW
     return Ingested(prepared.external_id, outcome, document.id, document.version)
-
-
-def distinct(items: Sequence[DocumentInput]) -> list[DocumentInput]:
-    """Keep the last of several items with one external id: a later copy replaces an earlier one."""
-    return list({item.external_id: item for item in items}.values())

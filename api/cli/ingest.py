@@ -20,17 +20,15 @@ from api.cli.remote import RemoteError, read, remote
 from api.cli.watch import watch
 from api.cli.work import check_free, run_here
 from api.services import Services
-from infra.errors import InvalidInput, Unavailable
+from infra.errors import InvalidInput
 from ingest import jobs
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
+from ingest.directory import walk
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from ingest.source import SourceSettings, ensure_source
-from ingest.sources.directory import DirectoryReader, file_of
-from ingest.sources.entry import ListingFailed
-from ingest.sources.patterns import Patterns
 from retrieval.access import EVERYTHING
 
 _BATCH = 16
@@ -234,17 +232,8 @@ def _on_server(
 
 
 def _files_of(folder: SourceSettings) -> Iterator[DocumentInput]:
-    root = Path(folder.uri)
     attributes = Attributes(metadata=folder.metadata, allowed_groups=folder.allowed_groups)
-    reader = DirectoryReader(root, Patterns(folder.include, folder.exclude))
-    try:
-        for entry in reader.entries():
-            path = file_of(root, entry.key)
-            yield DocumentInput(entry.key, path=path, filename=path.name, attributes=attributes)
-    except ListingFailed as failure:
-        raise Unavailable(failure.detail, code="listing_failed") from None
-    finally:
-        reader.close()
+    return walk(Path(folder.uri), folder.include, folder.exclude, attributes)
 
 
 def json_object(raw: str | None, option: str) -> dict[str, Any]:
