@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeWriter, fake_engine, fake_ingestion
-from sqlalchemy import String, cast, select
+from sqlalchemy import DateTime, String, cast, select
 
 from infra.database import Database
 from infra.errors import NotFound
@@ -122,6 +122,8 @@ def test_deleting_a_source_leaves_nothing_of_its_text(database: Database) -> Non
         assert session.scalars(select(AnswerSource)).all() == []
         for table in Base.metadata.tables.values():
             for column in table.columns:
+                if isinstance(column.type, DateTime):  # which may read 17:24:02.25
+                    continue
                 values = session.scalars(select(cast(column, String))).all()
                 assert not any("2.25" in (value or "") for value in values), f"{table.name}.{column.name}"
 
