@@ -1,16 +1,31 @@
-"""The index: one in-memory view per collection, brought up to the last committed change before every search."""
+"""The index: one view per collection, brought up to the last committed change before every search.
+
+A view is a generation's files and what changed since, or all in memory where no files were built or they cannot be read here.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
 from infra.database import Database
 from retrieval.encoder import Encoder
-from retrieval.store import CollectionState, changed_documents, check_encoder, load_documents, ready_documents
+from retrieval.generation_base import Base, open_base
+from retrieval.generation_manifest import Damaged
+from retrieval.generations import folder_of
+from retrieval.layered_view import LayeredView
+from retrieval.store import (
+    BaseState,
+    CollectionState,
+    changed_documents,
+    check_encoder,
+    load_documents,
+    ready_documents,
+)
 from retrieval.view import CollectionView, new_view
 
 # Documents taken into a view at a time while it is built: bounds the memory, and the time a commit holds up searches.
@@ -21,65 +36,93 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Followed:
-    """A view and the number of the last change that is in it."""
+    """A view, the files it was opened from, and the number of the last change that is in it."""
 
-    view: CollectionView
+    view: View | None = None
+    base: BaseState | None = None
     seq: int = 0
-    built: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Index:
-    """The views of all collections of one database.
+    """The views of all collections of one database; ``folder`` is where the files of generations are.
 
     Any process may write to the database: the change log says what a view lacks, so a search sees every commit that was
     finished when it began. Safe to use from several threads.
     """
 
-    def __init__(self, database: Database, encoder: Encoder, *, gpu: bool = False) -> None:
+    def __init__(self, database: Database, encoder: Encoder, folder: Path | None = None, *, gpu: bool = False) -> None:
         self._database = database
         self._encoder = encoder
+        self._folder = folder
         self._gpu = gpu
         self._followed: dict[str, _Followed] = {}
         self._lock = threading.Lock()
 
-    def current(self, states: Sequence[CollectionState]) -> list[CollectionView]:
+    def current(self, states: Sequence[CollectionState]) -> list[View]:
         """The views of ``states``, each at least as new as its state; raises ``Conflict`` on another encoder's vectors."""
         return [self._current(state) for state in states]
 
-    def _current(self, state: CollectionState) -> CollectionView:
+    def _current(self, state: CollectionState) -> View:
         check_encoder(state, self._encoder.name)
         with self._lock:
-            followed = self._followed.get(state.id)
-            if followed is None:
-                followed = self._followed[state.id] = _Followed(new_view(state.name, self._encoder.dim, gpu=self._gpu))
-        if followed.seq >= state.seq and followed.built:
-            return followed.view
+            followed = self._followed.setdefault(state.id, _Followed())
+        view = followed.view
+        if view is not None and followed.seq >= state.seq and followed.base == state.base:
+            return view
         with followed.lock:
-            if not followed.built:
-                self._build(followed, state)
-            elif followed.seq < state.seq:
-                self._follow(followed, state)
-        return followed.view
+            if followed.view is None or (followed.base != state.base and not _older(state, followed)):
+                self._open(followed, state)
+            if followed.view is None:
+                raise RuntimeError("a view was not opened")
+            if followed.seq < state.seq:
+                self._follow(followed.view, followed, state)
+            return followed.view
 
-    def _build(self, followed: _Followed, state: CollectionState) -> None:
+    def _open(self, followed: _Followed, state: CollectionState) -> None:
+        """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
+        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu)
+        base = None if state.base is None else self._base(state, state.base)
+        fresh: View = delta
+        seq = state.seq
+        if base is not None and state.base is not None:
+            fresh, seq = LayeredView(base, delta), state.base.base_seq
+        else:
+            self._build(delta, state)
+        if seq < state.seq:
+            self._follow(fresh, _Followed(seq=seq), state)
+        followed.view, followed.base, followed.seq = fresh, state.base, state.seq
+
+    def _base(self, state: CollectionState, base: BaseState) -> Base | None:
+        if self._folder is None:
+            return None
+        folder = folder_of(self._folder, state.id, base.number, base.revision)
+        try:
+            return open_base(folder, base.manifest_sha256)
+        except FileNotFoundError:
+            reason = "its files are not here"
+        except Damaged as damage:
+            reason = str(damage)
+        log.warning("index.in_memory", collection=state.name, generation=base.number, reason=reason)
+        return None
+
+    def _build(self, view: CollectionView, state: CollectionState) -> None:
         # A snapshot of the database at or after state.seq: changes that it holds already are taken in again, harmlessly.
         with self._database.read() as session:
             ids = ready_documents(session, state.id)
             for start in range(0, len(ids), _LOAD):
                 loaded = load_documents(session, ids[start : start + _LOAD], self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-        followed.seq, followed.built = state.seq, True
+                view.put_documents((document.facts, document.chunks) for document in loaded)
         log.info("index.built", collection=state.name, documents=len(ids), seq=state.seq)
 
-    def _follow(self, followed: _Followed, state: CollectionState) -> None:
+    def _follow(self, view: View, followed: _Followed, state: CollectionState) -> None:
         with self._database.read() as session:
             ids = changed_documents(session, state.id, followed.seq, state.seq)
             for start in range(0, len(ids), _LOAD):
                 part = ids[start : start + _LOAD]
                 loaded = load_documents(session, part, self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-                followed.view.remove_documents(set(part) - {document.facts.id for document in loaded})
+                view.put_documents((document.facts, document.chunks) for document in loaded)
+                view.remove_documents(set(part) - {document.facts.id for document in loaded})
         followed.seq = state.seq
 
     def forget(self, collection_ids: set[str]) -> None:
@@ -92,3 +135,8 @@ class Index:
         """Ids of the collections that have a view."""
         with self._lock:
             return set(self._followed)
+
+
+def _older(state: CollectionState, followed: _Followed) -> bool:
+    """Whether a state was read before the one that the view was opened for: another search was faster."""
+    return state.seq < followed.seq

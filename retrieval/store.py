@@ -12,7 +12,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.errors import Conflict, NotFound
-from infra.tables import Change, ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
+from infra.tables import (
+    Change,
+    ChunkRow,
+    Collection,
+    Document,
+    DocumentVersion,
+    ExtractedText,
+    Generation,
+    Vector,
+)
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
@@ -23,22 +32,43 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
+class BaseState:
+    """Which files hold a collection's live generation, and the last change that is in them."""
+
+    number: int
+    revision: int
+    base_seq: int
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection as a search finds it: its generation, and the number of its last change."""
+    """A collection as a search finds it: its generation, and the number of its last change.
+
+    ``base`` is ``None`` where no files were built: the whole index is in memory then.
+    """
 
     id: str
     name: str
     generation: int
     encoder: str | None
     seq: int
+    base: BaseState | None = None
 
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
     """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
-    query = select(Collection).order_by(Collection.name)
+    query = (
+        select(Collection, Generation)
+        .outerjoin(
+            Generation, (Generation.collection_id == Collection.id) & (Generation.number == Collection.generation)
+        )
+        .order_by(Collection.name)
+    )
     if names is not None:
         query = query.where(Collection.name.in_(names))
-    rows = session.scalars(query).all()
+    pairs = session.execute(query).all()
+    rows = [row for row, _ in pairs]
     found = {row.name for row in rows}
     for name in names or ():
         if name not in found:
@@ -49,7 +79,16 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
+    return [
+        CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0), _base_state(generation))
+        for row, generation in pairs
+    ]
+
+
+def _base_state(generation: Generation | None) -> BaseState | None:
+    if generation is None or generation.manifest_sha256 is None:
+        return None
+    return BaseState(generation.number, generation.revision, generation.base_seq, generation.manifest_sha256)
 
 
 def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,7 +52,7 @@ class IndexedChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidates:
+class Candidates:
     """What the two legs found: their scores by key, and the place of each in its document.
 
     ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
@@ -84,11 +84,15 @@ class CollectionView:
         """Add a document or replace the one of the same id; see ``put_documents``."""
         self.put_documents([(facts, chunks)])
 
-    def put_documents(self, documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]]) -> None:
+    def put_documents(
+        self,
+        documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]],
+        then: Callable[[], None] | None = None,
+    ) -> None:
         """Add documents or replace those of the same ids, all at one moment for the searchers.
 
-        Raises ``ValueError`` when a key is given twice or belongs to another document, and for a vector that
-        does not fit the index; then nothing has changed.
+        ``then`` is called at that moment, while no search looks. Raises ``ValueError`` when a key is given twice or
+        belongs to another document, and for a vector that does not fit the index; nothing has changed then.
         """
         with self._writing:
             latest = {facts.id: (facts, tuple(chunks)) for facts, chunks in documents}
@@ -121,6 +125,8 @@ class CollectionView:
                     lengths = [len(chunk.text) - chunk.repeated for chunk in chunks]
                     numbers = places([chunk.page for chunk in chunks], lengths)
                     self._place.update((chunk.key, (id_, n)) for chunk, n in zip(chunks, numbers, strict=True))
+                if then is not None:
+                    then()
 
     def _vectors(self, embedded: Sequence[tuple[int, Vector | None]]) -> tuple[Keys, Vector]:
         """The keys that have a vector, and these as the rows of a matrix."""
@@ -151,8 +157,8 @@ class CollectionView:
         """Remove a document; false when it is not here."""
         return self.remove_documents([id_]) == 1
 
-    def remove_documents(self, ids: Iterable[str]) -> int:
-        """Remove the documents that are here of ``ids``, all at one moment, and say how many were."""
+    def remove_documents(self, ids: Iterable[str], then: Callable[[], None] | None = None) -> int:
+        """Remove the documents that are here of ``ids``, all at one moment, and say how many were; ``then`` as above."""
         with self._writing:
             known = {id_ for id_ in ids if id_ in self._facts}
             stale = {key for id_ in known for key in self._chunks[id_]}
@@ -161,6 +167,8 @@ class CollectionView:
                 self._dense.remove(np.array(sorted(stale), dtype=np.int64))
                 self._lexical.commit()
                 self._forget(known)
+                if then is not None:
+                    then()
             return len(known)
 
     def _forget(self, ids: Iterable[str]) -> None:
@@ -210,9 +218,9 @@ class CollectionView:
         """The ``k`` best chunks of what the caller may read and the filter lets pass, as ``search_views``."""
         return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
 
-    def _candidates(
+    def candidates(
         self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
-    ) -> _Candidates:
+    ) -> Candidates:
         """The ``depth`` best of each leg."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
@@ -227,7 +235,7 @@ class CollectionView:
                 # Without a single term it was found by a whole identifier.
                 full_match = self._lexical.full_match(query)
                 share = max(lexical.values()) / full_match if full_match else 1.0
-            return _Candidates(dense, lexical, place, share)
+            return Candidates(dense, lexical, place, share)
 
     @property
     def documents(self) -> int:
@@ -280,7 +288,7 @@ def search_views(
     place: dict[int, tuple[str, int]] = {}
     share = 0.0
     for view in views:
-        found = view._candidates(
+        found = view.candidates(
             "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
         )
         dense |= found.dense
