@@ -25,6 +25,7 @@ from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
 from retrieval.index import Index
+from retrieval.indexing import IndexFiles
 from retrieval.verifier import DeterministicVerifier
 from retrieval.writer import Writer
 
@@ -62,13 +63,18 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
         engine = Engine(
             database=database,
             encoder=encoder,
-            index=Index(database, encoder),
+            index=Index(database, encoder, settings.index_dir),
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
         spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)
-        runner = JobRunner(ingestion, spool, lambda source: open_source_of(settings, source))
+        runner = JobRunner(
+            ingestion,
+            spool,
+            lambda source: open_source_of(settings, source),
+            IndexFiles(database, encoder, settings.index_dir),
+        )
         yield Services(
             settings, database, engine, ingestion, spool, runner, _open_queue(settings, runner) if queue else None
         )
@@ -97,7 +103,7 @@ def _open_queue(settings: Settings, runner: JobRunner) -> Queue:
     address = settings.database
     if address.startswith("sqlite:"):
         address = f"sqlite:///{settings.data_dir.absolute() / 'jobs.db'}"
-    return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days)
+    return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days, settings.merge_chunks)
 
 
 def open_encoder(settings: Settings) -> Encoder:

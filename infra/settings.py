@@ -133,6 +133,11 @@ class Settings:
     job_concurrency: int = _setting(
         2, _integer(0, 64), "Jobs that each process works on at a time; 0 = none here, `footnote worker` does them."
     )
+    merge_chunks: int = _setting(
+        20_000,
+        _integer(0, 100_000_000),
+        "Chunks that changed since an index's files were written, from which on they are written anew; 0 = never.",
+    )
     keep_versions_days: int | None = _setting(
         None, _integer(1, 36500), "Days that a replaced version of a document stays readable; unset = for ever."
     )
@@ -162,6 +167,11 @@ class Settings:
             if raw.startswith(prefix):
                 return "postgresql+psycopg://" + raw.removeprefix(prefix)
         return raw
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder of the index files."""
+        return self.data_dir / "index"
 
     @property
     def cache(self) -> Path:

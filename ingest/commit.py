@@ -289,11 +289,6 @@ def _redact_answers(session: Session, document_id: str) -> None:
     session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
 
 
-def latest_seq(session: Session, collection_id: str) -> int:
-    """The number of the last change of a collection; 0 if there was none."""
-    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
-
-
 def _parts(hashes: Iterable[str]) -> Iterable[list[str]]:
     ordered = sorted(hashes)
     for start in range(0, len(ordered), _BATCH):

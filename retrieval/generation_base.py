@@ -12,7 +12,7 @@ from retrieval.facts_file import FactsFile
 from retrieval.generation_manifest import Damaged, Manifest, read_manifest
 from retrieval.lexical_file import LexicalFile
 
-KEYS, STARTS, PLACES = "keys.npy", "starts.npy", "places.npy"
+KEYS, STARTS, PLACES, UNEMBEDDED = "keys.npy", "starts.npy", "places.npy", "unembedded.npy"
 DENSE, LEXICAL, FACTS = "dense", "lexical", "facts"
 
 
@@ -30,6 +30,8 @@ class Base:
         self.dense = DenseFile.open(folder / DENSE)
         self.lexical = LexicalFile.open(folder / LEXICAL)
         self.facts = FactsFile.open(folder / FACTS)
+        # The positions without a vector: none, unless one is missing in the database.
+        self.unembedded: NDArray[np.int64] = np.load(folder / UNEMBEDDED)
         self._places: NDArray[np.int32] = np.load(folder / PLACES, mmap_mode="r")
         counts = {len(self.keys), len(self._places), int(self.starts[-1]), self.dense.count, self.lexical.count}
         if counts != {manifest.chunks} or len(self.facts) != manifest.documents != len(self.starts) - 1:

@@ -24,7 +24,7 @@ from infra.tables import Document
 from retrieval.dense_build import RecallTarget, build_dense
 from retrieval.facts_file import write_facts
 from retrieval.filters import DocumentFacts
-from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS
+from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED
 from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory
 from retrieval.lexical import LexicalEntry
 from retrieval.lexical_file import LexicalBuilder
@@ -133,6 +133,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
     starts = [0]
     keys: list[int] = []
     numbers: list[int] = []
+    unembedded: list[int] = []
     lexical = LexicalBuilder(work / LEXICAL, plan.language)
     with (work / _VECTORS).open("wb") as vectors:
         for start in range(0, len(ids), _BATCH):
@@ -145,6 +146,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
                 if document is not None:
                     lexical.add(_entries(document, len(keys)))
                     _write_vectors(vectors, document, plan.dim)
+                    unembedded += [len(keys) + i for i, chunk in enumerate(document.chunks) if chunk.vector is None]
                     keys += [chunk.key for chunk in document.chunks]
                     lengths = [len(chunk.text) - chunk.repeated for chunk in document.chunks]
                     numbers += places([chunk.page for chunk in document.chunks], lengths)
@@ -154,6 +156,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
     np.save(work / KEYS, np.array(keys, dtype=np.int64))
     np.save(work / STARTS, np.array(starts, dtype=np.int64))
     np.save(work / PLACES, np.array(numbers, dtype=np.int32))
+    np.save(work / UNEMBEDDED, np.array(unembedded, dtype=np.int64))
     write_facts(work / FACTS, _facts(database, ids))
     return _Step(plan.name, plan.base_seq, len(ids), len(keys))
 

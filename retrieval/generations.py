@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,11 @@ from sqlalchemy.orm import Session
 from infra.clock import in_utc, iso, now
 from infra.errors import Conflict, NotFound
 from infra.ids import new_id
-from infra.owner import is_gone
+from infra.owner import is_dead
 from infra.tables import Change, Collection, Generation
+from retrieval.store import INDEX_CHANGE, latest_seq
 
 BUILDING, READY, LIVE, RETIRED = "building", "ready", "live", "retired"
-# A build on another host, which cannot be asked, is dead when it was silent for so long.
-STALE = timedelta(seconds=60)
 
 
 def generations(session: Session, collection: Collection) -> list[Generation]:
@@ -61,7 +59,7 @@ def begin_build(
         state=BUILDING,
         encoder=encoder,
         target=dict(target),
-        base_seq=last_seq(session, collection.id),
+        base_seq=latest_seq(session, collection.id),
         owner=owner,
         heartbeat_at=now(),
         created_at=now(),
@@ -105,6 +103,7 @@ def finish_merge(
     row.revision += 1
     row.base_seq, row.manifest_sha256, row.report, row.built_at = base_seq, manifest_sha256, report, now()
     row.owner = row.heartbeat_at = None
+    _tell(session, row.collection_id)
 
 
 def fail_build(session: Session, generation_id: str, owner: str, error: str) -> None:
@@ -184,11 +183,6 @@ def live_generation(session: Session, collection: Collection) -> Generation | No
     return next((row for row in generations(session, collection) if row.state == LIVE), None)
 
 
-def last_seq(session: Session, collection_id: str) -> int:
-    """The number of a collection's last change, 0 without one."""
-    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
-
-
 def describe(row: Generation) -> dict[str, Any]:
     """A generation as JSON."""
     return {
@@ -213,16 +207,17 @@ def folder_of(root: Path, collection_id: str, number: int, revision: int) -> Pat
 
 def remove_unused(root: Path, session: Session) -> list[Path]:
     """Remove the folders that no generation has, and say which; those that another process writes are left."""
-    rows = session.scalars(select(Generation)).all()
-    used = {folder_of(root, row.collection_id, row.number, row.revision) for row in rows}
-    building = {
-        folder_of(root, row.collection_id, row.number, row.revision + step).with_suffix(".building")
-        for row in rows
-        for step in (0, 1)
-    }
+    used = set()
+    for row in session.scalars(select(Generation)):
+        # A reader may be about to open the revision before; a merge writes the next one.
+        for revision in (row.revision - 1, row.revision, row.revision + 1):
+            folder = folder_of(root, row.collection_id, row.number, revision)
+            used.add(folder.with_suffix(".building"))
+            if revision <= row.revision:
+                used.add(folder)
     removed = []
     for folder in root.glob("*/*"):
-        if folder not in used and folder not in building:
+        if folder not in used:
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)
     return sorted(removed)
@@ -250,6 +245,12 @@ def _switch(session: Session, collection: Collection, rows: Sequence[Generation]
         )
     chosen.state = LIVE
     collection.generation, collection.updated_at = chosen.number, now()
+    _tell(session, collection.id)
+
+
+def _tell(session: Session, collection_id: str) -> None:
+    """Number the switch among the collection's changes: a reader knows by it whether what it has is older or newer."""
+    session.add(Change(collection_id=collection_id, document_id="", kind=INDEX_CHANGE, created_at=now()))
     session.flush()
 
 
@@ -271,9 +272,4 @@ def _next_number(session: Session, collection: Collection) -> int:
 
 
 def _abandoned(row: Generation) -> bool:
-    if row.owner is None:
-        return True
-    gone = is_gone(row.owner)
-    if gone is None:
-        return row.heartbeat_at is None or now() - in_utc(row.heartbeat_at) > STALE
-    return gone
+    return row.owner is None or is_dead(row.owner, row.heartbeat_at or row.created_at)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
@@ -30,6 +31,8 @@ from retrieval.view import CollectionView, new_view
 
 # Documents taken into a view at a time while it is built: bounds the memory, and the time a commit holds up searches.
 _LOAD = 2000
+
+View: TypeAlias = CollectionView | LayeredView
 
 log = structlog.get_logger()
 
@@ -67,31 +70,28 @@ class Index:
         check_encoder(state, self._encoder.name)
         with self._lock:
             followed = self._followed.setdefault(state.id, _Followed())
-        view = followed.view
-        if view is not None and followed.seq >= state.seq and followed.base == state.base:
-            return view
+        if followed.view is not None and followed.seq >= state.seq:
+            return followed.view
         with followed.lock:
-            if followed.view is None or (followed.base != state.base and not _older(state, followed)):
-                self._open(followed, state)
-            if followed.view is None:
-                raise RuntimeError("a view was not opened")
+            if followed.view is None or (followed.seq < state.seq and followed.base != state.base):
+                return self._open(followed, state)
             if followed.seq < state.seq:
-                self._follow(followed.view, followed, state)
+                self._follow(followed.view, state, followed.seq)
+                followed.seq = state.seq
             return followed.view
 
-    def _open(self, followed: _Followed, state: CollectionState) -> None:
+    def _open(self, followed: _Followed, state: CollectionState) -> View:
         """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
         delta = new_view(state.name, self._encoder.dim, gpu=self._gpu)
         base = None if state.base is None else self._base(state, state.base)
         fresh: View = delta
-        seq = state.seq
-        if base is not None and state.base is not None:
-            fresh, seq = LayeredView(base, delta), state.base.base_seq
-        else:
+        if base is None:
             self._build(delta, state)
-        if seq < state.seq:
-            self._follow(fresh, _Followed(seq=seq), state)
+        else:
+            fresh = LayeredView(base, delta)
+            self._follow(fresh, state, base.manifest.base_seq)
         followed.view, followed.base, followed.seq = fresh, state.base, state.seq
+        return fresh
 
     def _base(self, state: CollectionState, base: BaseState) -> Base | None:
         if self._folder is None:
@@ -115,15 +115,14 @@ class Index:
                 view.put_documents((document.facts, document.chunks) for document in loaded)
         log.info("index.built", collection=state.name, documents=len(ids), seq=state.seq)
 
-    def _follow(self, view: View, followed: _Followed, state: CollectionState) -> None:
+    def _follow(self, view: View, state: CollectionState, after: int) -> None:
         with self._database.read() as session:
-            ids = changed_documents(session, state.id, followed.seq, state.seq)
+            ids = changed_documents(session, state.id, after, state.seq)
             for start in range(0, len(ids), _LOAD):
                 part = ids[start : start + _LOAD]
                 loaded = load_documents(session, part, self._encoder.name)
                 view.put_documents((document.facts, document.chunks) for document in loaded)
                 view.remove_documents(set(part) - {document.facts.id for document in loaded})
-        followed.seq = state.seq
 
     def forget(self, collection_ids: set[str]) -> None:
         """Drop the views of collections that are gone."""
@@ -136,7 +135,3 @@ class Index:
         with self._lock:
             return set(self._followed)
 
-
-def _older(state: CollectionState, followed: _Followed) -> bool:
-    """Whether a state was read before the one that the view was opened for: another search was faster."""
-    return state.seq < followed.seq

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.access import Access
+from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.generation_base import Base
 from retrieval.position_mask import positions_mask
@@ -145,14 +145,15 @@ class LayeredView:
 
     def vector_keys(self) -> NDArray[np.int64]:
         """See ``View``."""
-        mask = self._mask(self._live, Access(None), None)
-        present = self.base.dense.present() if mask is None else self.base.dense.present() & mask
+        mask = self._mask(self._live, EVERYTHING, None)
+        present = np.ones(len(self.base.keys), dtype=np.bool_) if mask is None else mask.copy()
+        present[self.base.unembedded] = False
         return np.union1d(self.base.keys[present], self._delta.vector_keys())
 
     def lexical_keys(self) -> NDArray[np.int64]:
         """See ``View``."""
-        mask = self._mask(self._live, Access(None), None)
-        there = np.sort(self.base.keys if mask is None else self.base.keys[mask])
+        mask = self._mask(self._live, EVERYTHING, None)
+        there = self.base.keys if mask is None else self.base.keys[mask]
         return np.union1d(there, self._delta.lexical_keys())
 
 

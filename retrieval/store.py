@@ -27,6 +27,8 @@ from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
 from retrieval.view import IndexedChunk
 
+# The kind of a change that tells readers to open other files; it changes no document.
+INDEX_CHANGE = "index"
 _BATCH = 500
 _T = TypeVar("_T")
 
@@ -101,12 +103,22 @@ def check_encoder(collection: Collection | CollectionState, encoder: str) -> Non
         )
 
 
+def latest_seq(session: Session, collection_id: str) -> int:
+    """The number of the last change of a collection; 0 if there was none."""
+    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
+
+
 def changed_documents(session: Session, collection_id: str, after: int, until: int) -> list[str]:
     """Ids of the documents that changed in ``(after, until]``."""
     return list(
         session.scalars(
             select(Change.document_id)
-            .where(Change.collection_id == collection_id, Change.seq > after, Change.seq <= until)
+            .where(
+                Change.collection_id == collection_id,
+                Change.seq > after,
+                Change.seq <= until,
+                Change.kind != INDEX_CHANGE,
+            )
             .distinct()
         )
     )
