@@ -1,0 +1,107 @@
+"""The facts of a generation's documents, mapped: what permissions and filters look at, without loading it.
+
+A document's ordinal is its place among all of them, sorted by id. Nothing is read at the start but the sizes, and only what a call
+touches later; processes share these pages. The files must not change while they are open; they may be deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from retrieval.access import EVERYTHING, Access
+from retrieval.facts_build import FORMAT, HEADER, VERSION, FactsHeader
+from retrieval.facts_query import Mask, passing
+from retrieval.facts_record import decode_facts
+from retrieval.filters import DocumentFacts, Filter
+from retrieval.heap_file import Heap, damaged
+from retrieval.postings import Postings
+from retrieval.value_keys import text_key
+
+# Masks that are kept: at most so many, and so many bytes (a mask has one for each document), but always a few.
+_MASKS_KEPT = 256
+_MASK_BYTES_KEPT = 64 << 20
+_MASKS_ALWAYS_KEPT = 4
+
+_Question = tuple[frozenset[str] | None, str, str]
+
+
+class FactsFile:
+    """The facts that ``write_facts`` wrote; safe to use from several threads. Open one with ``FactsFile.open``."""
+
+    def __init__(self, ids: Heap, records: Heap, postings: Postings) -> None:
+        self._ids = ids
+        self._records = records
+        self._postings = postings
+        self._masks: OrderedDict[_Question, Mask | None] = OrderedDict()
+        self._masks_kept = min(_MASKS_KEPT, max(_MASKS_ALWAYS_KEPT, _MASK_BYTES_KEPT // max(1, len(ids))))
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Map the facts in a folder; raises ``Unavailable`` (code ``index_damaged``) for a file that is missing, cut short, of another
+        version or no such file. Damage that keeps the sizes is not looked for.
+        """
+        path = folder / HEADER
+        try:
+            header = msgspec.json.decode(path.read_bytes(), type=FactsHeader)
+        except FileNotFoundError:
+            raise damaged(path, "is missing") from None
+        except msgspec.DecodeError as error:
+            raise damaged(path, f"is no header of facts ({error})") from None
+        if header.format != FORMAT or header.version != VERSION:
+            raise damaged(path, f"is of {header.format} {header.version}, and {FORMAT} {VERSION} is read")
+        return cls(
+            Heap(folder, "ids", header.documents),
+            Heap(folder, "records", header.documents),
+            Postings(folder, header.columns, header.values),
+        )
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self) -> Iterator[str]:
+        """The documents' ids by ordinal, which is ascending by code point."""
+        return map(self.id, range(len(self)))
+
+    def id(self, ordinal: int) -> str:
+        """The id of a document; raises ``IndexError`` for an ordinal that is none."""
+        return self._ids[ordinal].decode("utf-8", "surrogatepass")
+
+    def ordinal_of(self, document_id: str) -> int | None:
+        """The ordinal of a document; ``None`` when it is not here."""
+        return self._ids.find(text_key(document_id))
+
+    def facts(self, ordinal: int) -> DocumentFacts:
+        """A document's facts as they were written; raises ``IndexError`` for an ordinal that is none."""
+        return decode_facts(self._records[ordinal])
+
+    def allowed(
+        self, access: Access = EVERYTHING, filter_: Filter | None = None, collection: str = ""
+    ) -> Mask | None:
+        """Which documents the caller may read and the filter lets pass, by ordinal; ``None`` when all do.
+
+        ``collection`` is the name that the filter's field of that name is compared with. The mask cannot be written to, and is the same
+        object when the same is asked for again, while it is kept.
+        """
+        if access.groups is None and filter_ is None:
+            return None
+        # By its text, because 1 and True are equal to Python and not to a filter.
+        question = (access.groups, repr(filter_), collection)
+        with self._lock:
+            if question in self._masks:
+                self._masks.move_to_end(question)
+                return self._masks[question]
+        found = passing(self._postings, len(self), access, filter_, collection)
+        found.flags.writeable = False
+        mask = None if found.all() else found
+        with self._lock:
+            kept = self._masks.setdefault(question, mask)
+            if len(self._masks) > self._masks_kept:
+                self._masks.popitem(last=False)
+        return kept
