@@ -7,13 +7,12 @@ works on it, and every transaction that notes progress checks that the job is st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from infra.clock import in_utc, iso, now
+from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
 from infra.owner import is_dead

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.errors import Unavailable
 from retrieval.dense_file import DenseFile
 from retrieval.facts_file import FactsFile
 from retrieval.generation_manifest import Damaged, Manifest, read_manifest
@@ -51,5 +52,5 @@ def open_base(folder: Path, sha256: str) -> Base:
     manifest = read_manifest(folder, sha256)
     try:
         return Base(folder, manifest)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, Unavailable) as error:
         raise Damaged(str(error)) from error

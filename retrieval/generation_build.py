@@ -22,7 +22,7 @@ from infra.clock import iso, now
 from infra.database import Database
 from infra.tables import Document
 from retrieval.dense_build import RecallTarget, build_dense
-from retrieval.facts_file import write_facts
+from retrieval.facts_build import write_facts
 from retrieval.filters import DocumentFacts
 from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED
 from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory
@@ -129,7 +129,8 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = l
 def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress) -> _Step:
     """Read everything the collection has: keys, places, vectors and words by position, facts by document."""
     with database.read() as session:
-        ids = ready_documents(session, plan.collection_id)
+        # Sorted here: a database may have another idea of the order of letters.
+        ids = sorted(ready_documents(session, plan.collection_id))
     starts = [0]
     keys: list[int] = []
     numbers: list[int] = []
@@ -157,6 +158,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
     np.save(work / STARTS, np.array(starts, dtype=np.int64))
     np.save(work / PLACES, np.array(numbers, dtype=np.int32))
     np.save(work / UNEMBEDDED, np.array(unembedded, dtype=np.int64))
+    (work / FACTS).mkdir()
     write_facts(work / FACTS, _facts(database, ids))
     return _Step(plan.name, plan.base_seq, len(ids), len(keys))
 

@@ -77,7 +77,9 @@ def beat(session: Session, generation_id: str, owner: str) -> None:
     row.heartbeat_at = now()
 
 
-def finish_build(session: Session, generation_id: str, owner: str, manifest_sha256: str, report: dict[str, Any]) -> None:
+def finish_build(
+    session: Session, generation_id: str, owner: str, manifest_sha256: str, report: dict[str, Any]
+) -> None:
     """Note that the files are complete: the generation is ready. Raises ``Conflict`` as ``beat``."""
     beat(session, generation_id, owner)
     row = session.get_one(Generation, generation_id)
@@ -265,9 +267,7 @@ def _numbered(rows: Sequence[Generation], collection: Collection, number: int) -
 
 
 def _next_number(session: Session, collection: Collection) -> int:
-    highest = session.scalar(
-        select(func.max(Generation.number)).where(Generation.collection_id == collection.id)
-    )
+    highest = session.scalar(select(func.max(Generation.number)).where(Generation.collection_id == collection.id))
     return max(highest or 0, collection.generation) + 1
 
 

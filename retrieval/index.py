@@ -134,4 +134,3 @@ class Index:
         """Ids of the collections that have a view."""
         with self._lock:
             return set(self._followed)
-

@@ -23,9 +23,9 @@ from retrieval.dense_build import RecallTarget
 from retrieval.encoder import Encoder
 from retrieval.generation_build import BuildPlan, Built, Progress, build_generation
 from retrieval.generations import (
+    beat,
     begin_build,
     begin_merge,
-    beat,
     describe,
     fail_build,
     finish_build,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.generation_base import Base
-from retrieval.position_mask import positions_mask
+from retrieval.positions import position_mask
 from retrieval.view import Candidates, CollectionView, IndexedChunk
 
 Mask = NDArray[np.bool_]
@@ -118,7 +118,7 @@ class LayeredView:
                 self._masks.move_to_end(question)
                 return kept[2]
         documents = live if allowed is None else allowed if live is None else allowed & live
-        mask = positions_mask(documents, self.base.starts) if documents is not None else None
+        mask = position_mask(documents, self.base.starts) if documents is not None else None
         with self._lock:
             # The arrays are kept with it, so that their identity stays theirs.
             self._masks[question] = (live, allowed, mask)

@@ -51,7 +51,9 @@ def status(collection: str = ALL, as_json: bool = JSON_OPTION) -> None:
 def build_command(
     collection: str = COLLECTION,
     recall: float = typer.Option(None, "--recall", help="Recall@10 against exact search to be reached; default .99."),
-    kind: str = typer.Option(None, "--kind", help="An index type to use, instead of the one that size and recall ask for."),
+    kind: str = typer.Option(
+        None, "--kind", help="An index type to use, instead of the one that size and recall ask for."
+    ),
     live: bool = typer.Option(False, "--promote", help="Make it live at once."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -71,7 +73,11 @@ def build_command(
         print_json(made)
         return
     dense = made["report"]["dense"]
-    end = "It is live." if live else f"Make it live with: footnote index promote {made['generation']} --collection {collection}"
+    end = (
+        "It is live."
+        if live
+        else f"Make it live with: footnote index promote {made['generation']} --collection {collection}"
+    )
     out.print(
         f"Built generation {made['generation']} of {collection}: {made['report']['chunks']} chunks,"
         f" {dense['kind']}, recall@10 {dense['recall']:.3f}. {end}",
@@ -184,7 +190,18 @@ def _lines(status: dict[str, Any]) -> list[list[str]]:
     if not any(row["generation"] == status["live"] for row in status["generations"]):
         lines.insert(
             0,
-            [status["collection"], str(status["live"]), "live", "in memory", "", "", "", "", str(status["in_memory"]), ""],
+            [
+                status["collection"],
+                str(status["live"]),
+                "live",
+                "in memory",
+                "",
+                "",
+                "",
+                "",
+                str(status["in_memory"]),
+                "",
+            ],
         )
     return lines
 
