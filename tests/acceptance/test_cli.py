@@ -307,3 +307,33 @@ def test_collections_of_a_server(shell: Shell, service: Service, collection: str
     assert listed[collection]["tables"] == "whole"
     made = shell.json("collections", "create", f"{collection}-more", "--chunking", "default", "--server", service.url)
     assert made["chunking"]["tables"] == "rows"
+
+
+def test_index_files_from_build_to_rollback(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "leave.md").write_text(LEAVE, "utf-8")
+    on = ("--collection", "filed")
+    assert shell("ingest", str(tmp_path / "leave.md"), *on).returncode == 0
+    status = shell.json("index", "status", *on)
+    assert [(row["collection"], row["live"], row["generations"]) for row in status] == [("filed", 1, [])]
+    built = shell("index", "build", *on)
+    assert "Built generation 2 of filed: 1 chunks" in built.stdout
+    assert "footnote index promote 2 --collection filed" in built.stdout
+    assert shell("index", "promote", *on).stdout == "Generation 2 of filed is live.\n"
+    found = shell.json("search", "leave", *on)
+    assert (found["index"]["generation"], len(found["results"])) == (2, 1)
+    assert shell("index", "check", *on).returncode == 0
+    (live,) = [row for row in shell.json("index", "status", *on)[0]["generations"] if row["built_at"]]
+    assert (live["state"], live["report"]["chunks"], live["report"]["dense"]["recall"]) == ("live", 1, 1.0)
+    (keys,) = (shell.folder / "data" / "index").glob("*/2-0/keys.npy")
+    content = bytearray(keys.read_bytes())
+    content[-1] ^= 1
+    keys.write_bytes(content)
+    assert shell.json("index", "check", *on, code=1)[0]["damaged"] == ["2: keys.npy"]
+    assert shell("index", "rollback", *on).stdout == "Generation 1 of filed is live.\n"
+    assert shell.json("search", "leave", *on)["index"]["generation"] == 1
+    assert shell("index", "drop", "2", *on).stdout == "Dropped generation 2 of filed.\n"
+    assert not keys.exists()
+    again = shell("index", "rollback", *on)
+    assert (again.returncode, "no generation to go back to" in again.stderr) == (1, True)
+    wrong = shell("index", "build", "--recall", "2", *on)
+    assert (wrong.returncode, "recall" in wrong.stderr) == (1, True)
