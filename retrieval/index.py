@@ -92,3 +92,10 @@ class Index:
         """Ids of the collections that have a view."""
         with self._lock:
             return set(self._followed)
+
+    def check(self) -> str:
+        """See ``Views``: what is in this process answers."""
+        return "in this process"
+
+    def close(self) -> None:
+        """See ``Views``: nothing is held open."""

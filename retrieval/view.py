@@ -21,6 +21,7 @@ from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
 from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
+from retrieval.views import Candidates, View
 
 __all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
 
@@ -49,19 +50,6 @@ class IndexedChunk:
     vector: Vector | None
     page: int | None = None
     repeated: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """What the two legs found: their scores by key, and the place of each in its document.
-
-    ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
-    """
-
-    dense: dict[int, float]
-    lexical: dict[int, float]
-    place: dict[int, tuple[str, int]]
-    share: float
 
 
 class CollectionView:
@@ -210,10 +198,10 @@ class CollectionView:
         """The ``k`` best chunks of what the caller may read and the filter lets pass, as ``search_views``."""
         return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
 
-    def _candidates(
+    def candidates(
         self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
-    ) -> _Candidates:
-        """The ``depth`` best of each leg."""
+    ) -> Candidates:
+        """See ``View``."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
             dense: dict[int, float] = {}
@@ -227,7 +215,7 @@ class CollectionView:
                 # Without a single term it was found by a whole identifier.
                 full_match = self._lexical.full_match(query)
                 share = max(lexical.values()) / full_match if full_match else 1.0
-            return _Candidates(dense, lexical, place, share)
+            return Candidates(dense, lexical, place, share)
 
     @property
     def documents(self) -> int:
@@ -257,7 +245,7 @@ def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
 
 
 def search_views(
-    views: Sequence[CollectionView],
+    views: Sequence[View],
     query: str,
     vector: Vector | None,
     *,
@@ -280,7 +268,7 @@ def search_views(
     place: dict[int, tuple[str, int]] = {}
     share = 0.0
     for view in views:
-        found = view._candidates(
+        found = view.candidates(
             "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
         )
         dense |= found.dense
