@@ -55,7 +55,7 @@ class Condition:
 
     def matches(self, facts: DocumentFacts, collection: str) -> bool:
         """Whether the document passes this test."""
-        actual = _values(facts, collection, self.field)
+        actual = field_values(facts, collection, self.field)
         if self.operator in ("$ne", "$nin"):
             return not any(_equal(a, b) for a in actual for b in self.values)
         if self.operator in ("$eq", "$in"):
@@ -83,7 +83,7 @@ _ORDERINGS: dict[str, Callable[[int], bool]] = {
 }
 OPERATORS = ("$eq", "$ne", "$in", "$nin", *_ORDERINGS)
 
-_DOCUMENT_FIELDS = frozenset(
+DOCUMENT_FIELDS = frozenset(
     {"id", "external_id", "collection", "title", "url", "mime", "version", "created_at", "updated_at"}
 )
 _DATES = frozenset({"created_at", "updated_at"})
@@ -156,12 +156,12 @@ def _invalid(path: str, message: str) -> InvalidInput:
     return InvalidInput(f"{path}: {message}.", code="invalid_filter", errors=(FieldError(path, message),))
 
 
-def _values(facts: DocumentFacts, collection: str, name: str) -> list[Any]:
+def field_values(facts: DocumentFacts, collection: str, name: str) -> list[Any]:
     """The document's values of a field: a list's items, or the one value; ``[None]`` where there is none."""
     found: Any
     if name == "collection":
         found = collection
-    elif name in _DOCUMENT_FIELDS:
+    elif name in DOCUMENT_FIELDS:
         found = getattr(facts, name)
     elif name in facts.metadata:
         found = facts.metadata[name]
@@ -191,8 +191,8 @@ def _equal(actual: Any, wanted: Scalar) -> bool:
 
 def _ordered(actual: Any, wanted: Scalar, accept: Callable[[int], bool]) -> bool:
     """Whether the sign of ``actual - wanted`` is accepted; never for values of different kinds."""
-    left_kind, left = _comparable(actual)
-    right_kind, right = _comparable(wanted)
+    left_kind, left = comparable(actual)
+    right_kind, right = comparable(wanted)
     if isinstance(actual, str) and isinstance(wanted, str) and left_kind != right_kind:
         left, right = actual, wanted  # a date and another text are both texts
     elif left_kind != right_kind or left_kind == "other":
@@ -200,7 +200,8 @@ def _ordered(actual: Any, wanted: Scalar, accept: Callable[[int], bool]) -> bool
     return accept(int(left > right) - int(left < right))
 
 
-def _comparable(value: Any) -> tuple[str, Any]:
+def comparable(value: Any) -> tuple[str, Any]:
+    """A value's kind, and the value as it is compared with others of its kind; of kind ``other`` it never is."""
     if isinstance(value, datetime):
         return "moment", in_utc(value)
     if isinstance(value, str):
