@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from infra.database import Database
 from retrieval.encoder import Encoder
-from retrieval.index import Index
 from retrieval.verification import Verifier
+from retrieval.views import Views
 from retrieval.writer import Writer
 
 
@@ -17,6 +17,6 @@ class Engine:
 
     database: Database
     encoder: Encoder
-    index: Index
+    index: Views
     writer: Writer
     verifier: Verifier

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import structlog
 
@@ -28,11 +27,10 @@ from retrieval.store import (
     ready_documents,
 )
 from retrieval.view import CollectionView, new_view
+from retrieval.views import View
 
 # Documents taken into a view at a time while it is built: bounds the memory, and the time a commit holds up searches.
 _LOAD = 2000
-
-View: TypeAlias = CollectionView | LayeredView
 
 log = structlog.get_logger()
 
@@ -134,3 +132,10 @@ class Index:
         """Ids of the collections that have a view."""
         with self._lock:
             return set(self._followed)
+
+    def check(self) -> str:
+        """See ``Views``: what is in this process answers."""
+        return "in this process"
+
+    def close(self) -> None:
+        """See ``Views``: nothing is held open."""

@@ -17,7 +17,8 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.generation_base import Base
 from retrieval.positions import position_mask
-from retrieval.view import Candidates, CollectionView, IndexedChunk
+from retrieval.view import CollectionView, IndexedChunk
+from retrieval.views import Candidates
 
 Mask = NDArray[np.bool_]
 

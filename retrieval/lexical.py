@@ -264,3 +264,11 @@ def _analyzer() -> TextAnalyzer:
     ):
         builder = builder.filter(step)
     return builder.build()
+
+
+def analysed(text: str) -> list[str]:
+    """The terms of ``text`` as the lexical index counts them, in order and with their repeats."""
+    return list(_ANALYZER.analyze(utf8(text)))
+
+
+_ANALYZER = _analyzer()

@@ -21,6 +21,7 @@ from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
 from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
+from retrieval.views import Candidates, View
 
 __all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
 
@@ -49,19 +50,6 @@ class IndexedChunk:
     vector: Vector | None
     page: int | None = None
     repeated: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """What the two legs found: their scores by key, and the place of each in its document.
-
-    ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
-    """
-
-    dense: dict[int, float]
-    lexical: dict[int, float]
-    place: dict[int, tuple[str, int]]
-    share: float
 
 
 class CollectionView:
@@ -221,7 +209,7 @@ class CollectionView:
     def candidates(
         self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
     ) -> Candidates:
-        """The ``depth`` best of each leg."""
+        """See ``View``."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
             dense: dict[int, float] = {}
@@ -265,7 +253,7 @@ def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
 
 
 def search_views(
-    views: Sequence[CollectionView],
+    views: Sequence[View],
     query: str,
     vector: Vector | None,
     *,
