@@ -19,7 +19,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
-from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.lexical import FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
 __all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
@@ -251,9 +251,14 @@ class CollectionView:
             return self._lexical.keys()
 
 
-def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
-    """An empty view in main memory for vectors of length ``dim``."""
-    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical())
+def new_view(
+    name: str, dim: int, *, gpu: bool = False, language: str | None = None, lengths: FieldLengths | None = None
+) -> CollectionView:
+    """An empty view in main memory for vectors of length ``dim`` and words of ``language`` (``None``: English).
+
+    ``lengths`` are those of the files that the view is a delta to (``LexicalFile.lengths``).
+    """
+    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical(language, lengths=lengths))
 
 
 def search_views(
