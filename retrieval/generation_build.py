@@ -27,12 +27,14 @@ from retrieval.filters import DocumentFacts
 from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED
 from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory
 from retrieval.lexical import LexicalEntry
-from retrieval.lexical_file import LexicalBuilder
+from retrieval.lexical_build import LexicalBuilder
 from retrieval.store import IndexedDocument, document_facts, load_documents, ready_documents
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
 # Documents read in one go.
 _BATCH = 500
+# Chunks whose words are written in one go.
+_COMMIT = 50_000
 _VECTORS = "vectors.f32"
 
 # Called with what is done and all there is to do (documents read); what it raises ends the build, which can go on later.
@@ -136,6 +138,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
     numbers: list[int] = []
     unembedded: list[int] = []
     lexical = LexicalBuilder(work / LEXICAL, plan.language)
+    committed = 0
     with (work / _VECTORS).open("wb") as vectors:
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
@@ -152,6 +155,9 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
                     lengths = [len(chunk.text) - chunk.repeated for chunk in document.chunks]
                     numbers += places([chunk.page for chunk in document.chunks], lengths)
                 starts.append(len(keys))
+            if lexical.count - committed >= _COMMIT:
+                lexical.commit()
+                committed = lexical.count
             progress(start + len(part), len(ids))
     lexical.finish()
     np.save(work / KEYS, np.array(keys, dtype=np.int64))

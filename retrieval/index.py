@@ -80,8 +80,9 @@ class Index:
 
     def _open(self, followed: _Followed, state: CollectionState) -> View:
         """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
-        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu)
         base = None if state.base is None else self._base(state, state.base)
+        lengths = None if base is None else base.lexical.lengths
+        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu, lengths=lengths)
         fresh: View = delta
         if base is None:
             self._build(delta, state)

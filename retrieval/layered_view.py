@@ -78,7 +78,12 @@ class LayeredView:
         """See ``View``."""
         while True:
             live = self._live
-            fresh = self._delta.candidates(query, vector, depth, access, filter_)
+            statistics = None
+            if query:
+                # One ranking of both parts: a word is as rare as it is in all of them.
+                alive = self._mask(live, EVERYTHING, None)
+                statistics = self.base.lexical.statistics(query, alive) + self._delta.statistics(query)
+            fresh = self._delta.candidates(query, vector, depth, access, filter_, statistics)
             # Else a document went from the base to the delta between the two looks, and would be found twice or not at all.
             if live is self._live:
                 break
@@ -93,7 +98,7 @@ class LayeredView:
             dense |= {int(keys[p]): score for p, score in found.items()}
             positions |= found.keys()
         if query:
-            matching = self.base.lexical.search(query, depth, mask)
+            matching = self.base.lexical.search(query, depth, mask, statistics)
             lexical |= {int(keys[p]): score for p, score in matching}
             positions |= {p for p, _ in matching}
         dense, lexical = _best(dense, depth), _best(lexical, depth)
@@ -103,7 +108,7 @@ class LayeredView:
                 place[key] = self.base.place(position)
         share = 0.0
         if lexical:
-            full_match = self.base.lexical.full_match(query)
+            full_match = self.base.lexical.full_match(query, statistics)
             share = max(lexical.values()) / full_match if full_match else 1.0
         return Candidates(dense, lexical, place, share)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from retrieval.filters import DOCUMENT_FIELDS, DocumentFacts, comparable, field_values
-from retrieval.lexical import analysed, identifiers
+from retrieval.lexical_analysis import Analysis
 from retrieval.milvus_connection import Row
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.terms import utf8
@@ -31,6 +31,8 @@ NO_CHUNK = -1
 
 MAX_QUERY_CHARS = 8_000
 MAX_QUERY_TERMS = 256
+
+_ANALYSIS = Analysis()
 
 
 def document_rows(facts: DocumentFacts, chunks: Sequence[IndexedChunk], dim: int, stamp: int) -> tuple[list[Row], bool]:
@@ -86,16 +88,16 @@ def chunk_terms(context: str, text: str, surroundings: str) -> list[str]:
     Its own terms so count twice and its neighbours' once, as in the two fields of the index in this process.
     """
     body = f"{context}\n{text}"
-    own = [_safe(term) for term in analysed(body)]
-    with_neighbours = [_safe(term) for term in analysed(f"{context}\n{surroundings}")]
-    return own + with_neighbours + [_identifier(word) for word in identifiers(utf8(body))]
+    own = [_safe(term) for term in _ANALYSIS.words(body)]
+    with_neighbours = [_safe(term) for term in _ANALYSIS.words(f"{context}\n{surroundings}")]
+    return own + with_neighbours + [_identifier(word) for word in _ANALYSIS.identifiers(utf8(body))]
 
 
 def query_terms(query: str) -> tuple[Counter[str], list[str]]:
     """The terms that a query asks for, each with how often, and the identifiers in it."""
     text = utf8(query[:MAX_QUERY_CHARS])
-    counted = Counter(_safe(term) for term in analysed(text))
-    whole = list(dict.fromkeys(_identifier(word) for word in identifiers(text)))
+    counted = Counter(_safe(term) for term in _ANALYSIS.asked(text))
+    whole = list(dict.fromkeys(_identifier(word) for word in _ANALYSIS.identifiers(text)))
     return Counter(dict(list(counted.items())[:MAX_QUERY_TERMS])), whole[:MAX_QUERY_TERMS]
 
 

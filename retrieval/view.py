@@ -19,7 +19,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
-from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.views import Candidates, View
 
@@ -207,13 +207,19 @@ class CollectionView:
         return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
 
     def candidates(
-        self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
+        self,
+        query: str,
+        vector: Vector | None,
+        depth: int,
+        access: Access,
+        filter_: Filter | None,
+        statistics: CorpusStatistics | None = None,
     ) -> Candidates:
-        """See ``View``."""
+        """See ``View``; ``statistics`` of the query are given where this view is one part of an index."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
             dense: dict[int, float] = {}
-            lexical = dict(self._lexical.search(query, depth, allowed)) if query else {}
+            lexical = dict(self._lexical.search(query, depth, allowed, statistics)) if query else {}
             if vector is not None:
                 keys, scores = self._dense.search(vector.reshape(1, -1), depth, allowed)
                 dense = {int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0}
@@ -221,9 +227,14 @@ class CollectionView:
             share = 0.0
             if lexical:
                 # Without a single term it was found by a whole identifier.
-                full_match = self._lexical.full_match(query)
+                full_match = self._lexical.full_match(query, statistics)
                 share = max(lexical.values()) / full_match if full_match else 1.0
             return Candidates(dense, lexical, place, share)
+
+    def statistics(self, query: str) -> CorpusStatistics:
+        """How many chunks there are, and hold each term of ``query``."""
+        with self._visible:
+            return self._lexical.statistics(query)
 
     @property
     def documents(self) -> int:
@@ -247,9 +258,14 @@ class CollectionView:
             return self._lexical.keys()
 
 
-def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
-    """An empty view in main memory for vectors of length ``dim``."""
-    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical())
+def new_view(
+    name: str, dim: int, *, gpu: bool = False, language: str | None = None, lengths: FieldLengths | None = None
+) -> CollectionView:
+    """An empty view in main memory for vectors of length ``dim`` and words of ``language`` (``None``: English).
+
+    ``lengths`` are those of the files that the view is a delta to (``LexicalFile.lengths``).
+    """
+    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical(language, lengths=lengths))
 
 
 def search_views(

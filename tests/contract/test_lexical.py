@@ -16,10 +16,10 @@ TEXTS = {
 }
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(params=["memory"])
 def make(request, tmp_path):
     def build(weights=None):
-        return TantivyLexical(tmp_path / "index" if request.param == "directory" else None, weights)
+        return TantivyLexical(weights=weights)
 
     return build
 

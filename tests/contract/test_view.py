@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
-from retrieval.lexical import analysed, identifiers
+from retrieval.lexical_analysis import Analysis
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.view import IndexedChunk, search_views
 from tests.views import IMPLEMENTATIONS
@@ -189,7 +189,7 @@ class ViewMachine(RuleBasedStateMachine):
 
     @staticmethod
     def _check_lexical(found, allowed, query, depth):
-        asked = set(analysed(query))
+        asked = set(Analysis().asked(query))
         whole = set(identifiers(query))
         counted = {}
         for chunks in allowed.values():
