@@ -38,10 +38,13 @@ class Base:
         if counts != {manifest.chunks} or len(self.facts) != manifest.documents != len(self.starts) - 1:
             raise Damaged("its files do not belong together")
 
+    def owner(self, position: int) -> int:
+        """The ordinal of the document that a chunk is of."""
+        return int(np.searchsorted(self.starts, position, side="right")) - 1
+
     def place(self, position: int) -> tuple[str, int]:
         """The document of a chunk, and the number of its place there."""
-        ordinal = int(np.searchsorted(self.starts, position, side="right")) - 1
-        return self.facts.id(ordinal), int(self._places[position])
+        return self.facts.id(self.owner(position)), int(self._places[position])
 
 
 def open_base(folder: Path, sha256: str) -> Base:

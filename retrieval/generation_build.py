@@ -8,37 +8,26 @@ read from the database, and the vectors' index, are not made twice.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from infra.clock import iso, now
 from infra.database import Database
 from infra.tables import Document
-from retrieval.dense_build import RecallTarget, build_dense
-from retrieval.facts_build import write_facts
+from retrieval.dense_build import RecallTarget
 from retrieval.filters import DocumentFacts
-from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED
+from retrieval.generation_files import VECTORS, Progress, silent, write_chunks, write_dense, write_documents
 from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory
-from retrieval.lexical import LexicalEntry
-from retrieval.lexical_build import LexicalBuilder
-from retrieval.store import IndexedDocument, document_facts, load_documents, ready_documents
-from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
+from retrieval.store import document_facts, load_documents, ready_documents
+from retrieval.view import IndexedChunk
 
 # Documents read in one go.
 _BATCH = 500
-# Chunks whose words are written in one go.
-_COMMIT = 50_000
-_VECTORS = "vectors.f32"
-
-# Called with what is done and all there is to do (documents read); what it raises ends the build, which can go on later.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +71,7 @@ class BuildPlan:
         return f"{self.generation_id} {self.revision} {self.encoder} {self.language} {self.target}"
 
 
-def build_generation(database: Database, plan: BuildPlan, progress: Progress = lambda done, total: None) -> Built:
+def build_generation(database: Database, plan: BuildPlan, progress: Progress = silent) -> Built:
     """Write the files of a generation and move them to their place at once; goes on where an earlier attempt was stopped."""
     work = plan.folder.with_suffix(".building")
     step = _read_step(work)
@@ -92,17 +81,11 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = l
         step = _export(database, plan, work, progress)
         _write_step(work, step)
     if step.dense is None:
-        shutil.rmtree(work / DENSE, ignore_errors=True)
-        vectors: NDArray[np.float32] = (
-            np.memmap(work / _VECTORS, dtype=np.float32, mode="r", shape=(step.chunks, plan.dim))
-            if step.chunks
-            else np.zeros((0, plan.dim), dtype=np.float32)
-        )
-        report = build_dense(work / DENSE, vectors, plan.target)
+        report = write_dense(work, step.chunks, plan.dim, plan.target)
         step = replace(step, dense=msgspec.to_builtins(report))
         _write_step(work, step)
     # The index has its own copy of what it needs.
-    (work / _VECTORS).unlink(missing_ok=True)
+    (work / VECTORS).unlink(missing_ok=True)
     dense = step.dense or {}
     manifest = Manifest(
         collection_id=plan.collection_id,
@@ -129,59 +112,20 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = l
 
 
 def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress) -> _Step:
-    """Read everything the collection has: keys, places, vectors and words by position, facts by document."""
+    """Read everything the collection has from the database, a batch at a time."""
+
+    def load(part: Sequence[str]) -> dict[str, Sequence[IndexedChunk]]:
+        with database.read() as session:
+            loaded = load_documents(session, part, plan.encoder)
+        return {document.facts.id: document.chunks for document in loaded}
+
     with database.read() as session:
         # Sorted here: a database may have another idea of the order of letters.
         ids = sorted(ready_documents(session, plan.collection_id))
-    starts = [0]
-    keys: list[int] = []
-    numbers: list[int] = []
-    unembedded: list[int] = []
-    lexical = LexicalBuilder(work / LEXICAL, plan.language)
-    committed = 0
-    with (work / _VECTORS).open("wb") as vectors:
-        for start in range(0, len(ids), _BATCH):
-            part = ids[start : start + _BATCH]
-            with database.read() as session:
-                loaded = {document.facts.id: document for document in load_documents(session, part, plan.encoder)}
-            for id_ in part:
-                # One that is gone meanwhile keeps its ordinal; the change log says that it is dead.
-                document = loaded.get(id_)
-                if document is not None:
-                    lexical.add(_entries(document, len(keys)))
-                    _write_vectors(vectors, document, plan.dim)
-                    unembedded += [len(keys) + i for i, chunk in enumerate(document.chunks) if chunk.vector is None]
-                    keys += [chunk.key for chunk in document.chunks]
-                    lengths = [len(chunk.text) - chunk.repeated for chunk in document.chunks]
-                    numbers += places([chunk.page for chunk in document.chunks], lengths)
-                starts.append(len(keys))
-            if lexical.count - committed >= _COMMIT:
-                lexical.commit()
-                committed = lexical.count
-            progress(start + len(part), len(ids))
-    lexical.finish()
-    np.save(work / KEYS, np.array(keys, dtype=np.int64))
-    np.save(work / STARTS, np.array(starts, dtype=np.int64))
-    np.save(work / PLACES, np.array(numbers, dtype=np.int32))
-    np.save(work / UNEMBEDDED, np.array(unembedded, dtype=np.int64))
-    (work / FACTS).mkdir()
-    write_facts(work / FACTS, _facts(database, ids))
-    return _Step(plan.name, plan.base_seq, len(ids), len(keys))
-
-
-def _entries(document: IndexedDocument, first: int) -> list[LexicalEntry]:
-    chunks = document.chunks
-    around = surrounding_texts([chunk.text for chunk in chunks], [chunk.repeated for chunk in chunks])
-    return [
-        LexicalEntry(first + i, chunk.context, chunk.text, text)
-        for i, (chunk, text) in enumerate(zip(chunks, around, strict=True))
-    ]
-
-
-def _write_vectors(file: BinaryIO, document: IndexedDocument, dim: int) -> None:
-    for vector in surrounded_vectors([chunk.vector for chunk in document.chunks]):
-        # A row of zeros stands for none: it is never found.
-        file.write((np.zeros(dim, dtype=np.float32) if vector is None else vector).tobytes())
+    # One that goes meanwhile keeps its ordinal; the change log says that it is dead.
+    chunks = write_chunks(work, ids, load, plan.dim, plan.language, progress)
+    write_documents(work, _facts(database, ids))
+    return _Step(plan.name, plan.base_seq, len(ids), chunks)
 
 
 def _facts(database: Database, ids: Sequence[str]) -> Iterator[DocumentFacts]:

@@ -21,7 +21,8 @@ from infra.owner import owner_name
 from infra.tables import Change, Collection, Document, Generation
 from retrieval.dense_build import RecallTarget
 from retrieval.encoder import Encoder
-from retrieval.generation_build import BuildPlan, Built, Progress, build_generation
+from retrieval.generation_build import BuildPlan, Built, build_generation
+from retrieval.generation_files import Progress, silent
 from retrieval.generations import (
     beat,
     begin_build,
@@ -59,7 +60,7 @@ def build(
     target: RecallTarget,
     *,
     live: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Build a new generation of a collection, or go on with one that was stopped; with ``live``, promote it at once.
 
@@ -81,7 +82,7 @@ def build(
         return describe(session.get_one(Generation, plan.generation_id))
 
 
-def merge(files: IndexFiles, collection: str, progress: Progress = lambda done, total: None) -> dict[str, Any] | None:
+def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> dict[str, Any] | None:
     """Write the live generation's next revision, with all changes until now in its files; the first one, if there is none.
 
     ``None`` where another process is at it. Raises as ``build``.

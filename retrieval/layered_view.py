@@ -41,11 +41,19 @@ class LayeredView:
         """See ``View``."""
         documents = list(documents)
         buried = self._buried(facts.id for facts, _ in documents)
+        self._check_keys(documents, buried)
         self._delta.put_documents(documents, then=lambda: self._bury(buried))
 
-    def update_facts(self, facts: DocumentFacts) -> bool:
-        """See ``View``; true only for a document of the delta, as those of the base are put whole when they change."""
-        return self._delta.update_facts(facts)
+    def _check_keys(
+        self, documents: Sequence[tuple[DocumentFacts, Sequence[IndexedChunk]]], buried: Sequence[int]
+    ) -> None:
+        new = [chunk.key for _, chunks in documents for chunk in chunks]
+        for position in np.flatnonzero(np.isin(self.base.keys, new)):
+            ordinal = self.base.owner(int(position))
+            if ordinal not in buried and (self._live is None or self._live[ordinal]):
+                raise ValueError(
+                    f"chunk key {self.base.keys[position]} belongs to document {self.base.facts.id(ordinal)}"
+                )
 
     def remove_documents(self, ids: Iterable[str]) -> int:
         """See ``View``."""

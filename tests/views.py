@@ -15,7 +15,12 @@ from typing import Any, Protocol
 import pytest
 
 from infra.database import open_database
+from retrieval.dense_build import RecallTarget
 from retrieval.filters import DocumentFacts
+from retrieval.generation_base import open_base
+from retrieval.generation_files import silent, write_chunks, write_dense, write_documents
+from retrieval.generation_manifest import Manifest, seal
+from retrieval.layered_view import LayeredView
 from retrieval.view import IndexedChunk, new_view
 from retrieval.views import View
 
@@ -63,6 +68,55 @@ class InMemory:
 
     def close(self) -> None:
         pass
+
+
+class Layered:
+    """Files and what changed since: another process opens the same files, and a merge writes new ones."""
+
+    name = "files"
+
+    def __init__(self, stored: Stored, dim: int) -> None:
+        self._stored, self._dim = stored, dim
+        self._folder = tempfile.TemporaryDirectory(prefix="footnote-index-")
+        self._files = 0
+        self._merge()
+
+    def _merge(self) -> None:
+        self._files += 1
+        self._there = Path(self._folder.name) / str(self._files)
+        self._there.mkdir()
+        self._in_files = dict(self._stored)
+        ids = sorted(self._in_files)
+        count = write_chunks(
+            self._there, ids, lambda part: {id_: self._in_files[id_][1] for id_ in part}, self._dim, None, silent
+        )
+        write_documents(self._there, (self._in_files[id_][0] for id_ in ids))
+        write_dense(self._there, count, self._dim, RecallTarget())
+        manifest = Manifest("c", 1, self._files, "e", self._dim, None, len(ids), count, 0, "", {}, {})
+        self._sha256 = seal(self._there, manifest)
+        self._open()
+
+    def _open(self) -> None:
+        base = open_base(self._there, self._sha256)
+        self.view: View = LayeredView(base, new_view("things", self._dim, lengths=base.lexical.lengths))
+
+    def reopen(self) -> None:
+        if self._files % 2:
+            self._merge()
+            return
+        self._files += 1
+        self._open()
+        changed = {id_: both for id_, both in self._stored.items() if self._in_files.get(id_) != both}
+        self.view.put_documents(changed.values())
+        self.view.remove_documents(self._in_files.keys() - self._stored.keys())
+
+    def crash(self, change: Callable[[View], Any]) -> None:
+        change(self.view)
+        self._files += 1
+        self.reopen()
+
+    def close(self) -> None:
+        self._folder.cleanup()
 
 
 class MilvusLite:
@@ -136,4 +190,4 @@ class MilvusLite:
         self._folder.cleanup()
 
 
-IMPLEMENTATIONS: dict[str, type[Implementation]] = {"memory": InMemory, "milvus-lite": MilvusLite}
+IMPLEMENTATIONS: dict[str, type[Implementation]] = {"memory": InMemory, "files": Layered, "milvus-lite": MilvusLite}

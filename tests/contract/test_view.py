@@ -57,6 +57,7 @@ FILTERS = [
     {"collection": "things", "dept": {"$in": []}},
     {"collection": {"$ne": "things"}},
 ]
+ANALYSIS = Analysis()
 ACCESSES = [EVERYTHING, Access(frozenset()), Access(frozenset({"hr"})), Access(frozenset({"eng", "none"}))]
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
@@ -120,15 +121,6 @@ class ViewMachine(RuleBasedStateMachine):
         for id_ in ids:
             self.stored.pop(id_, None)
 
-    @rule(id_=st.sampled_from(IDS), groups=st.sampled_from(GROUPS), metadata=st.sampled_from(METADATA))
-    def change_facts(self, id_, groups, metadata):
-        old = self.stored.get(id_)
-        created = datetime(2026, 1, 1, tzinfo=UTC)
-        facts = DocumentFacts(id_, f"x/{id_}", id_, None, "text/plain", 1, metadata, groups, created)
-        assert self.view.update_facts(facts) == (old is not None)
-        if old is not None:
-            self.stored[id_] = (facts, old[1])
-
     @precondition(lambda self: any(chunks for _, chunks in self.stored.values()))
     @rule(made=documents)
     def refuse_a_key_of_another(self, made):
@@ -189,14 +181,14 @@ class ViewMachine(RuleBasedStateMachine):
 
     @staticmethod
     def _check_lexical(found, allowed, query, depth):
-        asked = set(Analysis().asked(query))
-        whole = set(identifiers(query))
+        asked = set(ANALYSIS.asked(query))
+        whole = set(ANALYSIS.identifiers(query))
         counted = {}
         for chunks in allowed.values():
             around = surrounding_texts([c.text for c in chunks], [c.repeated for c in chunks])
             for chunk, text in zip(chunks, around, strict=True):
-                body, wide = analysed(f"{chunk.context}\n{chunk.text}"), analysed(f"{chunk.context}\n{text}")
-                own = identifiers(f"{chunk.context}\n{chunk.text}")
+                body, wide = ANALYSIS.words(f"{chunk.context}\n{chunk.text}"), ANALYSIS.words(f"{chunk.context}\n{text}")
+                own = ANALYSIS.identifiers(f"{chunk.context}\n{chunk.text}")
                 if asked & (set(body) | set(wide)) or whole & set(own):
                     counted[chunk.key] = (Counter(body), Counter(wide), Counter(own))
         assert found.keys() <= counted.keys()
@@ -233,7 +225,7 @@ def _dominates(better, worse, asked, whole):
 
 
 # Operations: 10 x 50 in memory, 3 x 20 where each takes some calls to another thread's server.
-@pytest.mark.parametrize(("name", "examples", "steps"), [("memory", 10, 50), ("milvus-lite", 3, 20)])
+@pytest.mark.parametrize(("name", "examples", "steps"), [("memory", 10, 50), ("files", 10, 50), ("milvus-lite", 3, 20)])
 def test_the_same_answers_as_the_model(name, examples, steps):
     machine = type(f"{name}Machine", (ViewMachine,), {"implementation_name": name})
     run_state_machine_as_test(

@@ -23,7 +23,7 @@ from ingest.pipeline import ingest_batch
 from ingest.queue import JobQueue
 from ingest.runner import JobRunner
 from ingest.spool import Spool
-from retrieval import generation_build
+from retrieval import generation_files
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense_build import RecallTarget
 from retrieval.engine import Engine
@@ -191,7 +191,7 @@ def test_a_build_that_was_stopped_goes_on(files: IndexFiles, monkeypatch: pytest
     def die(*_: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(generation_build, "build_dense", die)
+    monkeypatch.setattr(generation_files, "build_dense", die)
     with pytest.raises(Killed):
         build(files, "default", RecallTarget())
     assert (rows(files)[0]["state"], rows(files)[0]["error"]) == ("building", "it was stopped (Killed)")
@@ -211,7 +211,7 @@ def test_another_target_begins_anew(files: IndexFiles, monkeypatch: pytest.Monke
     def die(*_: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(generation_build, "build_dense", die)
+    monkeypatch.setattr(generation_files, "build_dense", die)
     with pytest.raises(Killed):
         build(files, "default", RecallTarget())
     monkeypatch.undo()
