@@ -38,17 +38,12 @@ _ALL_BITS = (1 << 64) - 1
 
 def stored_keys(value: Any) -> tuple[ValueKey, ...]:
     """The keys of a document's value; of an object or a list ``OTHER``, which is never sought."""
-    if value is None:
-        return ((KeyKind.NULL, b""),)
     return _keys(value, KeyKind.DATED) or ((KeyKind.OTHER, b""),)
 
 
 def sought_keys(wanted: Any) -> tuple[ValueKey, ...]:
     """The keys that a filter's value is compared with, each with those of its kind."""
-    if wanted is None:
-        return ((KeyKind.NULL, b""),)
-    kind = comparable(wanted)[0]
-    if kind == "text":
+    if comparable(wanted)[0] == "text":
         text = text_key(wanted)
         return (KeyKind.TEXT, text), (KeyKind.DATED, text)
     return _keys(wanted, KeyKind.TEXT)
@@ -65,7 +60,7 @@ def _keys(value: Any, text_of_a_moment: KeyKind) -> tuple[ValueKey, ...]:
     if kind == "moment":
         key = (KeyKind.MOMENT, moment_key(compared))
         return (key, (text_of_a_moment, text_key(value))) if isinstance(value, str) else (key,)
-    return ()
+    return ((KeyKind.NULL, b""),) if kind == "null" else ()
 
 
 def text_key(text: str) -> bytes:
