@@ -32,11 +32,11 @@ class FactsHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write_facts(folder: Path, facts: Iterable[DocumentFacts]) -> int:
-    """Write the facts of documents, whose ids ascend strictly by code point, into an existing folder; say how many there were.
+    """Write the facts of documents into an existing folder; their ids ascend strictly, by code point. Says how many there were.
 
-    The documents are read once, and memory does not grow with their number (about 200 MB, and twice that on disk for sorting). The
-    header is written last: without it the folder cannot be opened. Raises ``ValueError`` for ids out of order, and for metadata that is
-    not JSON.
+    The documents are read once. Memory does not grow with their number; sorting takes room in the folder meanwhile. The header is
+    written last: without it the folder cannot be opened. Raises ``ValueError`` for ids out of order, and for metadata that is not
+    JSON.
     """
     (folder / HEADER).unlink(missing_ok=True)
     last: bytes | None = None

@@ -1,7 +1,7 @@
 """The facts of a generation's documents, mapped: what permissions and filters look at, without loading it.
 
-A document's ordinal is its place among all of them, sorted by id. Nothing is read at the start but the sizes, and only what a call
-touches later; processes share these pages. The files must not change while they are open; they may be deleted.
+A document's ordinal is its place among all of them, sorted by id. At the start nothing is read but the sizes, later only what a call
+touches; processes share these pages. The files must not change while they are open; they may be deleted.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class FactsFile:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Map the facts in a folder; raises ``Unavailable`` (code ``index_damaged``) for a file that is missing, cut short, of another
-        version or no such file. Damage that keeps the sizes is not looked for.
+        """Map the facts in a folder.
+
+        Raises ``Unavailable`` (code ``index_damaged``) for a file that is missing, cut short, of another version or something else.
+        Damage that keeps the sizes is not looked for.
         """
         path = folder / HEADER
         try:
@@ -81,13 +83,11 @@ class FactsFile:
         """A document's facts as they were written; raises ``IndexError`` for an ordinal that is none."""
         return decode_facts(self._records[ordinal])
 
-    def allowed(
-        self, access: Access = EVERYTHING, filter_: Filter | None = None, collection: str = ""
-    ) -> Mask | None:
+    def allowed(self, access: Access = EVERYTHING, filter_: Filter | None = None, collection: str = "") -> Mask | None:
         """Which documents the caller may read and the filter lets pass, by ordinal; ``None`` when all do.
 
-        ``collection`` is the name that the filter's field of that name is compared with. The mask cannot be written to, and is the same
-        object when the same is asked for again, while it is kept.
+        ``collection`` is the name that the filter's field of that name is compared with. The mask cannot be written to, and it is the
+        same object when the same is asked for again, while it is kept.
         """
         if access.groups is None and filter_ is None:
             return None

@@ -1,7 +1,7 @@
-"""Byte strings by number in two mapped files: ``NAME.bytes`` holds them end to end, ``NAME.offsets`` where each begins and the last ends.
+"""Byte strings by number in two mapped files: ``NAME.bytes`` holds them end to end, ``NAME.offsets`` where each begins and ends.
 
-Offsets are little-endian uint64. The files are written once, in order, and then only read, by any number of processes: these share the
-pages that they touch.
+Offsets are little-endian uint64, one more than there are strings. The files are written once, in order, and then only read, by any
+number of processes: these share the pages that they touch.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class HeapWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

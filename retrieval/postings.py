@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from retrieval.filters import Acceptance
 from retrieval.heap_file import Heap, damaged, mapped
-from retrieval.value_keys import KeyKind, ValueKey
+from retrieval.value_keys import KINDS
 
 _ORDINAL = np.dtype("<u4")
 _RUN = np.dtype("<u8")
-_KINDS = len(KeyKind)
 
 Ordinals = NDArray[np.uint32]
 
@@ -27,9 +26,9 @@ class Postings:
         self._values = Heap(folder, "values", values)
         self._heap = Heap(folder, "postings", values)
         path = folder / "runs.offsets"
-        runs = np.frombuffer(mapped(path, (columns * _KINDS + 1) * _RUN.itemsize), dtype=_RUN)
+        runs = np.frombuffer(mapped(path, (columns * KINDS + 1) * _RUN.itemsize), dtype=_RUN)
         self._run = runs.item
-        if self._run(columns * _KINDS) != values or len(self._heap.bytes) % _ORDINAL.itemsize:
+        if self._run(columns * KINDS) != values or len(self._heap.bytes) % _ORDINAL.itemsize:
             raise damaged(path, "does not fit the postings")
         self._ordinals = np.frombuffer(self._heap.bytes, dtype=_ORDINAL)
 
@@ -39,12 +38,12 @@ class Postings:
 
     def present(self, column: int) -> Ordinals:
         """The documents that are in a column, some of them more than once."""
-        return self._of_values(self._run(column * _KINDS), self._run((column + 1) * _KINDS))
+        return self._of_values(self._run(column * KINDS), self._run((column + 1) * KINDS))
 
-    def accepted(self, column: int, key: ValueKey, accept: Acceptance) -> list[Ordinals]:
+    def accepted(self, column: int, key: bytes, accept: Acceptance) -> list[Ordinals]:
         """The documents that have, in a column, a key of this one's kind whose order beside it is accepted."""
-        kind, sought = key
-        first, end = self._run(column * _KINDS + kind), self._run(column * _KINDS + kind + 1)
+        kind, sought = key[0], key[1:]
+        first, end = self._run(column * KINDS + kind), self._run(column * KINDS + kind + 1)
         if first == end:
             return []
         place = self._values.place(sought, first, end)

@@ -8,7 +8,24 @@ from retrieval.access import Access
 from retrieval.filters import OPERATORS, Condition, DocumentFacts, Filter
 
 HUGE = 10**400
-NUMBERS = [0, 1, -1, 1.0, -0.0, 0.5, 2**53, 2**53 + 1, float(2**53), -(2**53) - 1, 2**63, HUGE, -HUGE, HUGE + 1, 1e308, 5e-324]
+NUMBERS = [
+    0,
+    1,
+    -1,
+    1.0,
+    -0.0,
+    0.5,
+    2**53,
+    2**53 + 1,
+    float(2**53),
+    -(2**53) - 1,
+    2**63,
+    HUGE,
+    -HUGE,
+    HUGE + 1,
+    1e308,
+    5e-324,
+]
 TEXTS = ["", "a", "b", "a b", "1", "é", "\U0001f600", "\uffff", "2025", "2025-02-30", "later"]
 DATES = [
     "2025-06-30",
@@ -72,9 +89,13 @@ def documents(draw: st.DrawFn, max_size: int = 6) -> list[DocumentFacts]:
     ]
 
 
-fields = st.sampled_from([*NAMES, "metadata.", ".", "created_at", "updated_at", "url", "mime", "external_id", "metadata.title"])
+fields = st.sampled_from(
+    [*NAMES, "metadata.", ".", "created_at", "updated_at", "url", "mime", "external_id", "metadata.title"]
+)
 conditions = st.builds(
-    lambda field, operator, wanted: Condition(field, operator, tuple(wanted if operator in ("$in", "$nin") else wanted[:1])),
+    lambda field, operator, wanted: Condition(
+        field, operator, tuple(wanted if operator in ("$in", "$nin") else wanted[:1])
+    ),
     fields,
     st.sampled_from(OPERATORS),
     st.lists(scalars, min_size=1, max_size=3),

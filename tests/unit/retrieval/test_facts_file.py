@@ -52,7 +52,8 @@ def test_masks_are_what_a_loop_over_the_documents_gives(written, questions, coll
         file = opened(Path(folder), written)
         for access, filter_ in questions:
             expected = [
-                access.may_read(f.allowed_groups) and (filter_ is None or filter_.matches(f, collection)) for f in written
+                access.may_read(f.allowed_groups) and (filter_ is None or filter_.matches(f, collection))
+                for f in written
             ]
             mask = file.allowed(access, filter_, collection)
             assert (mask is None) == all(expected)
@@ -68,7 +69,17 @@ def test_facts_come_back_as_they_were_written(written):
         found = [file.facts(ordinal) for ordinal in range(len(file))]
         # Their text tells 1 from 1.0 and True, and holds for what is not a number.
         assert [repr(f.metadata) for f in found] == [repr(f.metadata) for f in written]
-        for attribute in ("id", "external_id", "title", "url", "mime", "version", "allowed_groups", "created_at", "updated_at"):
+        for attribute in (
+            "id",
+            "external_id",
+            "title",
+            "url",
+            "mime",
+            "version",
+            "allowed_groups",
+            "created_at",
+            "updated_at",
+        ):
             assert [getattr(f, attribute) for f in found] == [getattr(f, attribute) for f in written]
         assert [file.ordinal_of(f.id) for f in written] == list(range(len(written)))
         assert list(file.ids()) == [f.id for f in written]
@@ -136,7 +147,7 @@ def test_documents_by_id(tmp_path):
 def test_ids_must_ascend(tmp_path, order):
     with pytest.raises(ValueError, match="ids must ascend"):
         write_facts(tmp_path, [facts(id_) for id_ in order])
-    with pytest.raises(Unavailable, match="facts.json is missing"):
+    with pytest.raises(Unavailable, match=r"facts\.json is missing"):
         FactsFile.open(tmp_path)
 
 

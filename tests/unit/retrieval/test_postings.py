@@ -4,7 +4,7 @@ from infra.errors import Unavailable
 from retrieval.filters import acceptance
 from retrieval.postings import Postings
 from retrieval.postings_build import PostingsWriter
-from retrieval.value_keys import KeyKind, sought_keys, stored_keys
+from retrieval.value_keys import KINDS, TEXT, sought_keys, stored_keys
 
 DOCUMENTS = [
     {b"year": [2024], b"tag": ["a", "b"]},
@@ -20,7 +20,9 @@ def write(folder, documents=DOCUMENTS, **limits):
     folder.mkdir(exist_ok=True)
     with PostingsWriter(folder, **limits) as writer:
         for ordinal, columns in enumerate(documents):
-            writer.add(ordinal, [(name, key) for name, values in columns.items() for v in values for key in stored_keys(v)])
+            writer.add(
+                ordinal, [(name, key) for name, values in columns.items() for v in values for key in stored_keys(v)]
+            )
     return writer.columns, writer.values
 
 
@@ -59,7 +61,9 @@ def test_documents_in_a_column(tmp_path):
     assert set(postings.present(postings.column(b"year")).tolist()) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("limits", [{"keys_held": 1}, {"keys_held": 3}, {"postings_held": 1}, {"keys_held": 2, "spills": 2}])
+@pytest.mark.parametrize(
+    "limits", [{"keys_held": 1}, {"keys_held": 3}, {"postings_held": 1}, {"keys_held": 2, "spills": 2}]
+)
 def test_sorting_in_spills_gives_the_same_files(tmp_path, limits):
     documents = [{b"n": [i % 3, i], b"%d" % (i % 5): ["x"]} for i in range(40)]
     assert write(tmp_path / "whole", documents) == write(tmp_path / "spilled", documents, **limits)
@@ -69,10 +73,14 @@ def test_sorting_in_spills_gives_the_same_files(tmp_path, limits):
 
 
 def test_an_error_leaves_no_spills(tmp_path):
-    with pytest.raises(ValueError, match="stop"), PostingsWriter(tmp_path, keys_held=1) as writer:
-        writer.add(0, [(b"a", (KeyKind.TEXT, b"x"))])
-        raise ValueError("stop")
+    with pytest.raises(ValueError, match="stop"):
+        write(tmp_path, stopping(), keys_held=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def stopping():
+    yield DOCUMENTS[0]
+    raise ValueError("stop")
 
 
 def test_no_documents(tmp_path):
@@ -81,6 +89,6 @@ def test_no_documents(tmp_path):
 
 def test_files_that_do_not_fit_each_other_are_not_opened(tmp_path):
     columns, values = write(tmp_path)
-    (tmp_path / "runs.offsets").write_bytes(bytes((columns * len(KeyKind) + 1) * 8))
+    (tmp_path / "runs.offsets").write_bytes(bytes((columns * KINDS + 1) * 8))
     with pytest.raises(Unavailable, match=r"runs\.offsets"):
         Postings(tmp_path, columns, values)
