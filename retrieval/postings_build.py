@@ -1,6 +1,7 @@
 """Writing postings: for each column and key the ordinals of the documents that have it, sorted outside of main memory.
 
-Postings are collected up to a limit, written sorted to a spill, and the spills are merged into the files that ``Postings`` maps:
+Postings are collected up to a limit, written sorted to a spill, and the spills are merged into the sections that ``Postings``
+reads:
 
     columns     heap of the columns' names, sorted
     runs        for each column and kind of key the number of its first value; the last is how many there are
@@ -13,7 +14,6 @@ from __future__ import annotations
 import heapq
 import struct
 import sys
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -38,7 +38,7 @@ _LENGTHS = struct.Struct("<IIQ")
 
 
 class PostingsWriter:
-    """Takes documents in order and writes their postings when it is closed without an error."""
+    """Takes documents in order and writes the parts of their postings into a folder; ``parts`` names them, once it is closed."""
 
     def __init__(
         self, folder: Path, *, keys_held: int = _KEYS_HELD, postings_held: int = _POSTINGS_HELD, spills: int = _SPILLS
@@ -49,10 +49,9 @@ class PostingsWriter:
         self._most_spills = max(2, spills)
         self._held: dict[bytes, dict[bytes, array[int]]] = {}
         self._keys = self._postings = self._key_bytes = 0
-        self._spill_folder = tempfile.TemporaryDirectory(dir=folder, prefix=".spill-")
         self._spills: list[Path] = []
         self._spilled = 0
-        self.columns = self.values = 0
+        self.parts: dict[str, Path] = {}
 
     def add(self, ordinal: int, keys: Iterable[tuple[bytes, bytes]]) -> None:
         """Add a document's keys by column; its ordinal is greater than those before."""
@@ -83,7 +82,7 @@ class PostingsWriter:
                 yield column, key, ordinals.tobytes()
 
     def _spill(self, entries: Iterable[_Entry]) -> None:
-        path = Path(self._spill_folder.name) / str(self._spilled)
+        path = self._folder / f"spill-{self._spilled}"
         self._spilled += 1
         with path.open("wb", buffering=1 << 20) as file:
             for column, key, ordinals in entries:
@@ -99,7 +98,8 @@ class PostingsWriter:
     def _write(self) -> None:
         sources = [_read_spill(spill) for spill in self._spills]
         entries = _merge([*sources, self._sorted()]) if sources else self._sorted()
-        runs = OffsetsWriter(self._folder / "runs.offsets")
+        path = self._folder / "runs"
+        runs = OffsetsWriter(path)
         with (
             HeapWriter(self._folder, "columns") as columns,
             HeapWriter(self._folder, "values") as values,
@@ -117,8 +117,8 @@ class PostingsWriter:
                 for _ in range(begun, KINDS):
                     runs.append(values.count)
             runs.append(values.count)
-            self.columns, self.values = columns.count, values.count
         runs.close()
+        self.parts = {"runs": path, **columns.parts, **values.parts, **postings.parts}
 
     def __enter__(self) -> Self:
         return self
@@ -126,11 +126,10 @@ class PostingsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if error is None:
-                self._write()
-        finally:
-            self._spill_folder.cleanup()
+        if error is None:
+            self._write()
+        for spill in self._spills:
+            spill.unlink()
 
 
 def _read_spill(path: Path) -> Iterator[_Entry]:

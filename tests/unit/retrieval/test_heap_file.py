@@ -2,13 +2,17 @@ import pytest
 
 from infra.errors import Unavailable
 from retrieval.heap_file import Heap, HeapWriter
+from retrieval.section_file import SectionFile, write_sections
+
+MAGIC = b"FNTESTS1"
 
 
 def heap(folder, items):
     with HeapWriter(folder, "words") as writer:
         for item in items:
             writer.append(item)
-    return Heap(folder, "words", writer.count)
+    write_sections(folder / "heap", MAGIC, writer.parts)
+    return Heap(SectionFile(folder / "heap", MAGIC), "words")
 
 
 def test_items_come_back_by_number(tmp_path):
@@ -44,14 +48,11 @@ def test_more_items_than_are_written_at_a_time(tmp_path):
     assert found.find(b"065537") == 65_537
 
 
-@pytest.mark.parametrize("name", ["words.bytes", "words.offsets"])
-def test_a_file_that_is_cut_or_absent_is_not_opened(tmp_path, name):
-    heap(tmp_path, [b"abc", b"d"])
-    path = tmp_path / name
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(Unavailable, match=name) as caught:
-        Heap(tmp_path, "words", 2)
+def test_offsets_that_do_not_fit_are_an_error(tmp_path):
+    with HeapWriter(tmp_path, "words") as writer:
+        writer.append(b"abc")
+    (tmp_path / "words.bytes").write_bytes(b"ab")
+    write_sections(tmp_path / "heap", MAGIC, writer.parts)
+    with pytest.raises(Unavailable, match=r"words\.offsets that does not fit words\.bytes") as caught:
+        Heap(SectionFile(tmp_path / "heap", MAGIC), "words")
     assert caught.value.code == "index_damaged"
-    path.unlink()
-    with pytest.raises(Unavailable, match=f"{name} is missing"):
-        Heap(tmp_path, "words", 2)

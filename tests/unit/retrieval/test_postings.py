@@ -4,8 +4,10 @@ from infra.errors import Unavailable
 from retrieval.filters import acceptance
 from retrieval.postings import Postings
 from retrieval.postings_build import PostingsWriter
-from retrieval.value_keys import KINDS, TEXT, sought_keys, stored_keys
+from retrieval.section_file import SectionFile, write_sections
+from retrieval.value_keys import KINDS, sought_keys, stored_keys
 
+MAGIC = b"FNTESTS1"
 DOCUMENTS = [
     {b"year": [2024], b"tag": ["a", "b"]},
     {b"year": [2025.0]},
@@ -23,11 +25,12 @@ def write(folder, documents=DOCUMENTS, **limits):
             writer.add(
                 ordinal, [(name, key) for name, values in columns.items() for v in values for key in stored_keys(v)]
             )
-    return writer.columns, writer.values
+    return writer.parts
 
 
 def open_(folder, documents=DOCUMENTS, **limits):
-    return Postings(folder, *write(folder, documents, **limits))
+    write_sections(folder / "all", MAGIC, write(folder, documents, **limits))
+    return Postings(SectionFile(folder / "all", MAGIC))
 
 
 def accepted(postings, column, wanted, operator="$eq"):
@@ -66,16 +69,17 @@ def test_documents_in_a_column(tmp_path):
 )
 def test_sorting_in_spills_gives_the_same_files(tmp_path, limits):
     documents = [{b"n": [i % 3, i], b"%d" % (i % 5): ["x"]} for i in range(40)]
-    assert write(tmp_path / "whole", documents) == write(tmp_path / "spilled", documents, **limits)
+    parts = write(tmp_path / "whole", documents)
+    write(tmp_path / "spilled", documents, **limits)
     whole, spilled = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in ("whole", "spilled"))
     assert spilled == whole
-    assert len(whole) == 7  # and nothing is left of the spills
+    assert whole.keys() == parts.keys()  # and nothing is left of the spills
 
 
 def test_an_error_leaves_no_spills(tmp_path):
     with pytest.raises(ValueError, match="stop"):
         write(tmp_path, stopping(), keys_held=1)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("spill*")) == []
 
 
 def stopping():
@@ -87,8 +91,13 @@ def test_no_documents(tmp_path):
     assert open_(tmp_path, []).column(b"a") is None
 
 
-def test_files_that_do_not_fit_each_other_are_not_opened(tmp_path):
-    columns, values = write(tmp_path)
-    (tmp_path / "runs.offsets").write_bytes(bytes((columns * KINDS + 1) * 8))
-    with pytest.raises(Unavailable, match=r"runs\.offsets"):
-        Postings(tmp_path, columns, values)
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [("runs", bytes(8 * (2 * KINDS + 1))), ("runs", bytes(8)), ("postings.offsets", bytes(8)), ("values.offsets", b"")],
+)
+def test_sections_that_do_not_fit_each_other_are_an_error(tmp_path, part, content):
+    parts = write(tmp_path)
+    parts[part].write_bytes(content)
+    write_sections(tmp_path / "all", MAGIC, parts)
+    with pytest.raises(Unavailable, match=part.split(".")[0]):
+        Postings(SectionFile(tmp_path / "all", MAGIC))
