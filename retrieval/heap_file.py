@@ -94,13 +94,16 @@ class Heap:
     def __getitem__(self, number: int) -> bytes:
         if not 0 <= number < self._count:
             raise IndexError(f"{number} is not one of {self._count}")
-        begin = self._begin
-        return self._bytes[begin + self._offset(number) : begin + self._offset(number + 1)]
+        return self._at(number)
+
+    def _at(self, number: int) -> bytes:
+        begin, offset = self._begin, self._offset
+        return self._bytes[begin + offset(number) : begin + offset(number + 1)]
 
     def place(self, item: bytes, first: int = 0, end: int | None = None) -> int:
         """Where ``item`` stands, or would, in the range ``[first, end)``, which must be sorted."""
         stop = self._count if end is None else end
-        return first + bisect_left(range(first, stop), item, key=self.__getitem__)
+        return first + bisect_left(range(first, stop), item, key=self._at)
 
     def find(self, item: bytes, first: int = 0, end: int | None = None) -> int | None:
         """The number of ``item`` in the range ``[first, end)``, which must be sorted; ``None`` when it is not there."""
