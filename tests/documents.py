@@ -37,6 +37,7 @@ DATES = [
     "0001-01-01T00:00:00+14:00",
     "9999-12-31T23:59:59.999999-14:00",
 ]
+SCALARS = [None, True, False, *NUMBERS, *TEXTS, *DATES]
 NAMES = ["a", "b", "a.b", "a.b.a", "metadata", "metadata.a", "metadata.a.b", "title", "id", "collection", "version", ""]
 GROUPS = ["hr", "eng", "2025-06-30", ""]
 

@@ -1,3 +1,4 @@
+import itertools
 import tempfile
 import threading
 from datetime import UTC, datetime
@@ -12,8 +13,8 @@ from infra.errors import Unavailable
 from retrieval.access import EVERYTHING, Access
 from retrieval.facts_build import write_facts
 from retrieval.facts_file import FactsFile
-from retrieval.filters import Condition, DocumentFacts, Filter, parse_filter
-from tests.documents import accesses, documents, filters
+from retrieval.filters import OPERATORS, Condition, DocumentFacts, Filter, parse_filter
+from tests.documents import SCALARS, accesses, documents, filters
 
 # Hundreds of small sets of files: on a disk each would take as long as all of them.
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -55,6 +56,15 @@ def test_masks_are_what_a_loop_over_the_documents_gives(written, questions, coll
             assert (mask is None) == all(expected)
             if mask is not None:
                 assert mask.tolist() == expected
+
+
+def test_every_value_with_every_operator(tmp_path):
+    written = [facts(f"{number:03}", a=value) for number, value in enumerate(SCALARS)]
+    file = opened(tmp_path, written)
+    for wanted, operator in itertools.product(SCALARS, OPERATORS):
+        filter_ = Filter((Condition("a", operator, (wanted,)),))
+        mask = file.allowed(EVERYTHING, filter_)
+        assert [mask is None or mask[ordinal] for ordinal in range(len(file))] == [filter_.matches(f) for f in written]
 
 
 @settings(max_examples=100, deadline=None)

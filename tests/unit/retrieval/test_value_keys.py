@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from retrieval.filters import OPERATORS, acceptance, compares
 from retrieval.value_keys import OTHER, moment_key, number_key, sought_keys, stored_keys, text_key
-from tests.documents import DATES, NUMBERS, scalars, values
+from tests.documents import DATES, NUMBERS, SCALARS, scalars, values
 
 
 def by_keys(actual, wanted, accept):
@@ -15,6 +16,14 @@ def by_keys(actual, wanted, accept):
         for key in stored_keys(actual)
         for sought in sought_keys(wanted)
     )
+
+
+def test_keys_compare_as_the_values_do_in_every_pair():
+    for actual, wanted, operator in itertools.product(
+        [*SCALARS, datetime(2025, 6, 30, tzinfo=UTC)], SCALARS, OPERATORS
+    ):
+        accept = acceptance(operator)
+        assert by_keys(actual, wanted, accept) == compares(actual, wanted, accept), (actual, operator, wanted)
 
 
 @given(values | st.sampled_from(DATES) | st.datetimes(timezones=st.timezones()), scalars, st.sampled_from(OPERATORS))
