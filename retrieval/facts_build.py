@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-
-import msgspec
 
 from retrieval.facts_columns import keys_of_document
 from retrieval.facts_record import encode_facts
 from retrieval.filters import DocumentFacts
 from retrieval.heap_file import HeapWriter
 from retrieval.postings_build import PostingsWriter
+from retrieval.section_file import write_sections
 from retrieval.value_keys import text_key
 
-HEADER = "facts.json"
-FORMAT = "footnote facts"
-VERSION = 1
+FILE = "facts.bin"
+MAGIC = b"FNFACTS\x01"
 # Ordinals are 32 bits wide.
 MAX_DOCUMENTS = 1 << 32
 
 
-class FactsHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the header says: how much each of the files holds."""
-
-    format: str
-    version: int
-    documents: int
-    columns: int
-    values: int
-
-
 def write_facts(folder: Path, facts: Iterable[DocumentFacts]) -> int:
-    """Write the facts of documents, whose ids ascend strictly by code point, into an existing folder; say how many there were.
+    """Write the facts of documents into an existing folder; their ids ascend strictly, by code point. Says how many there were.
 
-    The documents are read once, and memory does not grow with their number (about 200 MB, and twice that on disk for sorting). The
-    header is written last: without it the folder cannot be opened. Raises ``ValueError`` for ids out of order, and for metadata that is
-    not JSON.
+    The documents are read once. Memory does not grow with their number; sorting takes room in the folder meanwhile. The file
+    appears when it is complete. Raises ``ValueError`` for ids out of order, and for metadata that is not JSON.
     """
-    (folder / HEADER).unlink(missing_ok=True)
-    last: bytes | None = None
-    with HeapWriter(folder, "ids") as ids, HeapWriter(folder, "records") as records, PostingsWriter(folder) as postings:
-        for ordinal, document in enumerate(facts):
-            id_ = text_key(document.id)
-            if last is not None and id_ <= last:
-                raise ValueError(f"document {document.id} does not follow the one before it: ids must ascend")
-            if ordinal == MAX_DOCUMENTS:
-                raise ValueError(f"an index holds at most {MAX_DOCUMENTS} documents")
-            last = id_
-            ids.append(id_)
-            try:
-                postings.add(ordinal, keys_of_document(document))
-                records.append(encode_facts(document))
-            except ValueError as error:
-                raise ValueError(f"document {document.id}: {error}") from error
-    header = FactsHeader(FORMAT, VERSION, ids.count, postings.columns, postings.values)
-    (folder / HEADER).write_bytes(msgspec.json.encode(header))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".facts-") as name:
+        parts = Path(name)
+        last: bytes | None = None
+        with (
+            HeapWriter(parts, "ids") as ids,
+            HeapWriter(parts, "records") as records,
+            PostingsWriter(parts) as postings,
+        ):
+            for ordinal, document in enumerate(facts):
+                id_ = text_key(document.id)
+                if last is not None and id_ <= last:
+                    raise ValueError(f"document {document.id} does not follow the one before it: ids must ascend")
+                if ordinal == MAX_DOCUMENTS:
+                    raise ValueError(f"an index holds at most {MAX_DOCUMENTS} documents")
+                last = id_
+                ids.append(id_)
+                try:
+                    postings.add(ordinal, keys_of_document(document))
+                    records.append(encode_facts(document))
+                except ValueError as error:
+                    raise ValueError(f"document {document.id}: {error}") from error
+        write_sections(folder / FILE, MAGIC, ids.parts | records.parts | postings.parts)
     return ids.count

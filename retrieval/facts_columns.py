@@ -7,15 +7,18 @@ Which column a filter's field means depends on the document: ``field_values`` in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from retrieval.filters import DOCUMENT_FIELDS, DocumentFacts, items
-from retrieval.value_keys import KeyKind, ValueKey, stored_keys, text_key
+from retrieval.value_keys import NULL, TEXT, stored_keys, text_key
 
 GROUPS = b"g"
-EVERYONE: ValueKey = (KeyKind.NULL, b"")
+EVERYONE = NULL
 _FIELD, _NAME, _PATH = b"d", b"n", b"p"
-_DOCUMENT_COLUMNS = tuple((field, _FIELD + text_key(field)) for field in sorted(DOCUMENT_FIELDS - {"collection"}))
+_DOCUMENT_COLUMNS = tuple(
+    (_FIELD + text_key(field), attrgetter(field)) for field in sorted(DOCUMENT_FIELDS - {"collection"})
+)
 
 
 def columns_of_field(field: str) -> list[bytes]:
@@ -31,25 +34,28 @@ def columns_of_field(field: str) -> list[bytes]:
     return columns
 
 
-def keys_of_document(facts: DocumentFacts) -> Iterator[tuple[bytes, ValueKey]]:
+def keys_of_document(facts: DocumentFacts) -> Iterator[tuple[bytes, bytes]]:
     """Every column that the document is in, with each key of its values there; a key may come twice.
 
     Raises ``ValueError`` for a name in the metadata that is no text.
     """
-    for field, column in _DOCUMENT_COLUMNS:
-        yield from ((column, key) for key in stored_keys(getattr(facts, field)))
+    for column, value_of in _DOCUMENT_COLUMNS:
+        for key in stored_keys(value_of(facts)):
+            yield column, key
     for column, value in _metadata(facts.metadata):
         for item in items(value):
-            yield from ((column, key) for key in stored_keys(item))
+            for key in stored_keys(item):
+                yield column, key
     if facts.allowed_groups is None:
         yield GROUPS, EVERYONE
     else:
-        yield from ((GROUPS, group_key(group)) for group in facts.allowed_groups)
+        for group in facts.allowed_groups:
+            yield GROUPS, group_key(group)
 
 
-def group_key(group: str) -> ValueKey:
+def group_key(group: str) -> bytes:
     """The key of a group that may read a document; groups are equal as texts are, whatever they look like."""
-    return KeyKind.TEXT, text_key(group)
+    return TEXT + text_key(group)
 
 
 def _metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[bytes, Any]]:

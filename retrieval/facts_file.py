@@ -1,7 +1,7 @@
 """The facts of a generation's documents, mapped: what permissions and filters look at, without loading it.
 
-A document's ordinal is its place among all of them, sorted by id. Nothing is read at the start but the sizes, and only what a call
-touches later; processes share these pages. The files must not change while they are open; they may be deleted.
+A document's ordinal is its place among all of them, sorted by id. At the start nothing is read but the sizes, later only what a
+call touches; processes share these pages. The file must not change while it is open; it may be deleted.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from retrieval.access import EVERYTHING, Access
-from retrieval.facts_build import FORMAT, HEADER, VERSION, FactsHeader
+from retrieval.facts_build import FILE, MAGIC
 from retrieval.facts_query import Mask, passing
 from retrieval.facts_record import decode_facts
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.heap_file import Heap, damaged
+from retrieval.heap_file import Heap
 from retrieval.postings import Postings
+from retrieval.section_file import SectionFile
 from retrieval.value_keys import text_key
 
 # Masks that are kept: at most so many, and so many bytes (a mask has one for each document), but always a few.
@@ -44,23 +43,16 @@ class FactsFile:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Map the facts in a folder; raises ``Unavailable`` (code ``index_damaged``) for a file that is missing, cut short, of another
-        version or no such file. Damage that keeps the sizes is not looked for.
+        """Map the facts in a folder.
+
+        Raises ``Unavailable`` (code ``index_damaged``) for a file that is missing, cut short, of another version or something
+        else. Damage that keeps the sizes is not looked for.
         """
-        path = folder / HEADER
-        try:
-            header = msgspec.json.decode(path.read_bytes(), type=FactsHeader)
-        except FileNotFoundError:
-            raise damaged(path, "is missing") from None
-        except msgspec.DecodeError as error:
-            raise damaged(path, f"is no header of facts ({error})") from None
-        if header.format != FORMAT or header.version != VERSION:
-            raise damaged(path, f"is of {header.format} {header.version}, and {FORMAT} {VERSION} is read")
-        return cls(
-            Heap(folder, "ids", header.documents),
-            Heap(folder, "records", header.documents),
-            Postings(folder, header.columns, header.values),
-        )
+        file = SectionFile(folder / FILE, MAGIC)
+        ids, records, postings = Heap(file, "ids"), Heap(file, "records"), Postings(file)
+        if len(ids) != len(records):
+            raise file.damaged(f"has {len(ids)} ids and {len(records)} records")
+        return cls(ids, records, postings)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -81,13 +73,11 @@ class FactsFile:
         """A document's facts as they were written; raises ``IndexError`` for an ordinal that is none."""
         return decode_facts(self._records[ordinal])
 
-    def allowed(
-        self, access: Access = EVERYTHING, filter_: Filter | None = None, collection: str = ""
-    ) -> Mask | None:
+    def allowed(self, access: Access = EVERYTHING, filter_: Filter | None = None, collection: str = "") -> Mask | None:
         """Which documents the caller may read and the filter lets pass, by ordinal; ``None`` when all do.
 
-        ``collection`` is the name that the filter's field of that name is compared with. The mask cannot be written to, and is the same
-        object when the same is asked for again, while it is kept.
+        ``collection`` is the name that the filter's field of that name is compared with. The mask cannot be written to, and it is
+        the same object when the same is asked for again, while it is kept.
         """
         if access.groups is None and filter_ is None:
             return None

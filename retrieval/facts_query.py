@@ -1,4 +1,4 @@
-"""Which documents of a file pass a filter and may be read: the answers of ``Filter.matches`` and ``Access.may_read`` for all at once.
+"""Which documents of a file pass: the answers of ``Filter.matches`` and ``Access.may_read`` for all of them at once.
 
 A condition costs a few binary searches for each of its values, and one step for each document that has an accepted one.
 """
@@ -21,7 +21,9 @@ _EQUAL = acceptance("$eq")
 
 def passing(postings: Postings, documents: int, access: Access, filter_: Filter | None, collection: str) -> Mask:
     """A new mask over the documents: true for what the caller may read and the filter lets pass."""
-    mask = np.ones(documents, dtype=np.bool_) if access.groups is None else _readable(postings, documents, access.groups)
+    mask = (
+        np.ones(documents, dtype=np.bool_) if access.groups is None else _readable(postings, documents, access.groups)
+    )
     for condition in filter_.conditions if filter_ else ():
         mask &= _fulfilling(postings, documents, condition, collection)
     return mask

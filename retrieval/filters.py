@@ -10,8 +10,8 @@ Values of different kinds are never equal and never ordered: the text "3" is not
 1. Texts that are both ISO 8601 dates or times are compared as moments (without a zone: UTC). A list matches
 when one of its items does.
 
-``Filter.matches`` is the definition, one document at a time; ``retrieval/facts_query.py`` gives the same answers for all documents of
-a file at once, and ``retrieval/selection.py`` for those in memory.
+``Filter.matches`` is the definition, one document at a time; ``retrieval/facts_query.py`` gives the same answers for all
+documents of a file at once, and ``retrieval/selection.py`` for those in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from infra.clock import in_utc
 from infra.errors import FieldError, InvalidInput
 
 Scalar = str | int | float | bool | None
-Kind = Literal["text", "moment", "number", "boolean", "other"]
+Kind = Literal["null", "text", "moment", "number", "boolean", "other"]
 
 MAX_FIELDS = 64
 MAX_VALUES = 10_000
@@ -198,7 +198,7 @@ def _inner(metadata: Mapping[str, Any], path: str) -> Any:
 
 
 def acceptance(operator: str) -> Acceptance:
-    """Which signs of ``actual - wanted`` an operator accepts; ``$ne`` and ``$nin`` accept what ``$eq`` does and are then negated."""
+    """Which signs of ``actual - wanted`` an operator accepts; those of ``$ne`` and ``$nin`` are ``$eq``'s, to be negated then."""
     return _ORDERINGS.get(operator, _is_zero)
 
 
@@ -207,12 +207,7 @@ def _is_zero(sign: int) -> bool:
 
 
 def compares(actual: Any, wanted: Scalar, accept: Acceptance) -> bool:
-    """Whether the sign of ``actual - wanted`` is accepted; never for values of different kinds.
-
-    Null equals null, and is not ordered.
-    """
-    if actual is None or wanted is None:
-        return actual is wanted and accept is _is_zero
+    """Whether the sign of ``actual - wanted`` is accepted; never for values of different kinds."""
     left_kind, left = comparable(actual)
     right_kind, right = comparable(wanted)
     if isinstance(actual, str) and isinstance(wanted, str) and left_kind != right_kind:
@@ -223,7 +218,9 @@ def compares(actual: Any, wanted: Scalar, accept: Acceptance) -> bool:
 
 
 def comparable(value: Any) -> tuple[Kind, Any]:
-    """A value's kind and what is compared of it; ``other`` (an object, a list, null, not a number) is equal to nothing."""
+    """A value's kind and what is compared of it; ``other`` (an object, a list, a float that is no number) is equal to nothing."""
+    if value is None:
+        return "null", 0
     if isinstance(value, datetime):
         return "moment", in_utc(value)
     if isinstance(value, str):

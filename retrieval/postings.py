@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.filters import Acceptance
-from retrieval.heap_file import Heap, damaged, mapped
-from retrieval.value_keys import KeyKind, ValueKey
+from retrieval.heap_file import OFFSET, Heap
+from retrieval.section_file import SectionFile
+from retrieval.value_keys import KINDS
 
-_ORDINAL = np.dtype("<u4")
-_RUN = np.dtype("<u8")
-_KINDS = len(KeyKind)
+_ORDINAL = "<u4"
 
-Ordinals = NDArray[np.uint32]
+Ordinals = NDArray[np.integer]
 
 
 class Postings:
-    """The postings of a folder; safe to read from several threads."""
+    """The postings of a mapped file; safe to read from several threads."""
 
-    def __init__(self, folder: Path, columns: int, values: int) -> None:
-        """Map ``columns`` columns with ``values`` keys; raises ``Unavailable`` when the files are not of that size."""
-        self._columns = Heap(folder, "columns", columns)
-        self._values = Heap(folder, "values", values)
-        self._heap = Heap(folder, "postings", values)
-        path = folder / "runs.offsets"
-        runs = np.frombuffer(mapped(path, (columns * _KINDS + 1) * _RUN.itemsize), dtype=_RUN)
+    def __init__(self, file: SectionFile) -> None:
+        """Map the postings; raises ``Unavailable`` when their sections do not fit each other."""
+        self._columns = Heap(file, "columns")
+        self._values = Heap(file, "values")
+        self._ordinals = file.numbers("postings.bytes", _ORDINAL)
+        postings = Heap(file, "postings")
+        self._posting = postings.offsets.item
+        runs = file.numbers("runs", OFFSET)
         self._run = runs.item
-        if self._run(columns * _KINDS) != values or len(self._heap.bytes) % _ORDINAL.itemsize:
-            raise damaged(path, "does not fit the postings")
-        self._ordinals = np.frombuffer(self._heap.bytes, dtype=_ORDINAL)
+        if len(postings) != len(self._values):
+            raise file.damaged(f"has {len(postings)} postings and {len(self._values)} values")
+        if len(runs) != len(self._columns) * KINDS + 1 or self._run(len(runs) - 1) != len(self._values):
+            raise file.damaged("has a section runs that does not fit columns and values")
 
     def column(self, name: bytes) -> int | None:
         """The number of a column; ``None`` when no document is in it."""
@@ -39,12 +38,12 @@ class Postings:
 
     def present(self, column: int) -> Ordinals:
         """The documents that are in a column, some of them more than once."""
-        return self._of_values(self._run(column * _KINDS), self._run((column + 1) * _KINDS))
+        return self._of_values(self._run(column * KINDS), self._run((column + 1) * KINDS))
 
-    def accepted(self, column: int, key: ValueKey, accept: Acceptance) -> list[Ordinals]:
+    def accepted(self, column: int, key: bytes, accept: Acceptance) -> list[Ordinals]:
         """The documents that have, in a column, a key of this one's kind whose order beside it is accepted."""
-        kind, sought = key
-        first, end = self._run(column * _KINDS + kind), self._run(column * _KINDS + kind + 1)
+        kind, sought = key[0], key[1:]
+        first, end = self._run(column * KINDS + kind), self._run(column * KINDS + kind + 1)
         if first == end:
             return []
         place = self._values.place(sought, first, end)
@@ -53,6 +52,5 @@ class Postings:
         return [self._of_values(start, stop) for start, stop, sign in parts if start < stop and accept(sign)]
 
     def _of_values(self, first: int, end: int) -> Ordinals:
-        offset = self._heap.offsets.item
-        size = _ORDINAL.itemsize
-        return self._ordinals[offset(first) // size : offset(end) // size]
+        size = self._ordinals.itemsize
+        return self._ordinals[self._posting(first) // size : self._posting(end) // size]

@@ -1,8 +1,8 @@
 """Values as byte strings that compare as filters compare the values.
 
-A value of a document is stored under one key or two, a filter's value seeks one or two, each of a kind: two values are equal to a filter
-when a stored key is a sought one, and ordered as the bytes of their keys of the same kind are. ``compares`` in ``retrieval/filters.py`` is
-the definition that this follows.
+A value of a document is stored under one key or two, a filter's value seeks one or two. The first byte of a key is its kind: two
+values are equal to a filter when a stored key is a sought one, and ordered as their keys of the same kind are. ``compares`` in
+``retrieval/filters.py`` is the definition that this follows.
 """
 
 from __future__ import annotations
@@ -10,61 +10,59 @@ from __future__ import annotations
 import struct
 import sys
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from retrieval.filters import comparable
 
-ValueKey = tuple["KeyKind", bytes]
-
-
-class KeyKind(IntEnum):
-    """What a key was made of. ``DATED`` is the text of a date, which a text that is no date is compared with."""
-
-    NULL = 0
-    BOOLEAN = 1
-    NUMBER = 2
-    TEXT = 3
-    MOMENT = 4
-    DATED = 5
-    OTHER = 6
-
+# The kinds. The text of a date is kept apart from other texts, as only these are compared with it as a text.
+NULL, BOOLEAN, NUMBER, TEXT, MOMENT, DATED_TEXT, OTHER = (bytes([kind]) for kind in range(7))
+KINDS = 7
 
 _FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SIGN = 1 << 63
 _ALL_BITS = (1 << 64) - 1
+_REMEMBERED = 64
 
 
-def stored_keys(value: Any) -> tuple[ValueKey, ...]:
+def stored_keys(value: Any) -> tuple[bytes, ...]:
     """The keys of a document's value; of an object or a list ``OTHER``, which is never sought."""
-    if value is None:
-        return ((KeyKind.NULL, b""),)
-    return _keys(value, KeyKind.DATED) or ((KeyKind.OTHER, b""),)
+    if isinstance(value, str):
+        return _text_keys(value) if len(value) <= _REMEMBERED else _stored_text(value)
+    return _keys(value) or (OTHER,)
 
 
-def sought_keys(wanted: Any) -> tuple[ValueKey, ...]:
+def sought_keys(wanted: Any) -> tuple[bytes, ...]:
     """The keys that a filter's value is compared with, each with those of its kind."""
-    if wanted is None:
-        return ((KeyKind.NULL, b""),)
-    kind = comparable(wanted)[0]
-    if kind == "text":
-        text = text_key(wanted)
-        return (KeyKind.TEXT, text), (KeyKind.DATED, text)
-    return _keys(wanted, KeyKind.TEXT)
+    if not isinstance(wanted, str):
+        return _keys(wanted)
+    text = text_key(wanted)
+    kind, moment = comparable(wanted)
+    return (TEXT + text, DATED_TEXT + text) if kind == "text" else (MOMENT + moment_key(moment), TEXT + text)
 
 
-def _keys(value: Any, text_of_a_moment: KeyKind) -> tuple[ValueKey, ...]:
+def _stored_text(text: str) -> tuple[bytes, ...]:
+    kind, moment = comparable(text)
+    key = text_key(text)
+    return (TEXT + key,) if kind == "text" else (MOMENT + moment_key(moment), DATED_TEXT + key)
+
+
+# Most texts of a collection come again: types, departments, dates. The limit keeps long ones out of memory.
+_text_keys = lru_cache(maxsize=16_384)(_stored_text)
+
+
+def _keys(value: Any) -> tuple[bytes, ...]:
+    """The key of a value that is no text; stored and sought are the same."""
     kind, compared = comparable(value)
-    if kind == "text":
-        return ((KeyKind.TEXT, text_key(compared)),)
     if kind == "number":
-        return ((KeyKind.NUMBER, number_key(compared)),)
-    if kind == "boolean":
-        return ((KeyKind.BOOLEAN, b"\1" if compared else b"\0"),)
+        return (NUMBER + number_key(compared),)
     if kind == "moment":
-        key = (KeyKind.MOMENT, moment_key(compared))
-        return (key, (text_of_a_moment, text_key(value))) if isinstance(value, str) else (key,)
+        return (MOMENT + moment_key(compared),)
+    if kind == "null":
+        return (NULL,)
+    if kind == "boolean":
+        return (BOOLEAN + (b"\1" if compared else b"\0"),)
     return ()
 
 

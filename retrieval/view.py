@@ -20,6 +20,7 @@ from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
 from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.selection import passing_documents
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.views import Candidates, View
 
@@ -179,11 +180,7 @@ class CollectionView:
         if question in self._allowed:
             self._allowed.move_to_end(question)
             return self._allowed[question]
-        passing = [
-            id_
-            for id_, facts in self._facts.items()
-            if access.may_read(facts.allowed_groups) and (filter_ is None or filter_.matches(facts, self.name))
-        ]
+        passing = [facts.id for facts in passing_documents(self._facts.values(), access, filter_, self.name)]
         keys: Keys | None = None
         if len(passing) < len(self._facts):
             keys = np.array(sorted(key for id_ in passing for key in self._chunks[id_]), dtype=np.int64)
