@@ -12,7 +12,8 @@ vectors any will do.
 the filter has to do with the topic. So shares of 1/4, 1/16, ... are measured with two masks each, one at random and
 one that takes whole topics, and the worse of the two counts.
 
-Efforts are chosen on one half of the queries; the other half gives the recall that is reported.
+Efforts are chosen on one half of the queries, with a standard error to spare; the other half gives the recall that is reported,
+and raises the effort where it falls short.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def _effort(
     depths = [each * target.k for each in kind.candidates]
 
     def recalls(place: int) -> list[float]:
-        found = _recall(kind, index, rows, choosing, grid[place], depths[-1], target.k)
+        found = _recall(kind, index, rows, choosing, grid[place], depths[-1], target.k, to_spare=1.0)
         return [found[min(depth, len(found)) - 1] for depth in depths]
 
     place, known = _least(len(grid), recalls, target.recall)
@@ -205,9 +206,19 @@ def _least(size: int, recalls: Callable[[int], list[float]], wanted: float) -> t
 
 
 def _recall(
-    kind: IndexKind, index: Any, rows: Vectors, probes_: Sequence[Probe], probes: int, depth: int, k: int
+    kind: IndexKind,
+    index: Any,
+    rows: Vectors,
+    probes_: Sequence[Probe],
+    probes: int,
+    depth: int,
+    k: int,
+    to_spare: float = 0.0,
 ) -> list[float]:
-    """Recall@``k`` by the number of candidates scored again, 1 to ``depth``: the worst of ``probes_`` for each."""
+    """Recall@``k`` by the number of candidates scored again, 1 to ``depth``: the worst of ``probes_`` for each.
+
+    ``to_spare`` standard errors of the mean over queries are taken off.
+    """
     worst: NDArray[np.float64] | None = None
     for probe in probes_:
         total = len(rows) if probe.allowed is None else int(np.count_nonzero(probe.allowed))
@@ -216,7 +227,8 @@ def _recall(
         for number, (query, near, bar) in enumerate(zip(probe.queries, found, probe.bar, strict=True)):
             hits[number] = (rows[near] @ query >= bar - ROUNDING) & (near >= 0)
         wanted = min(k, total)
-        recall = np.minimum(np.cumsum(hits, axis=1), wanted).mean(axis=0) / wanted
+        each = np.minimum(np.cumsum(hits, axis=1), wanted) / wanted
+        recall = each.mean(axis=0) - to_spare * each.std(axis=0) / np.sqrt(len(each))
         recall = np.pad(recall, (0, depth - len(recall)), mode="edge")
         worst = recall if worst is None else np.minimum(worst, recall)
     assert worst is not None  # noqa: S101 - there is always a probe
