@@ -4,9 +4,9 @@
 
 Vectors are synthetic with the statistics of real ones (``bench/dense_vectors.py``): those of the sample company's texts
 and of the Markdown and text files below FOLDER. First the two are compared (``statistics``): cosines to the nearest
-neighbours, and the recall@10 of an IVF index by the share of lists visited, for real questions on real vectors, for made-up questions
-on real vectors, and for made-up questions on synthetic ones. The bench fails where real and synthetic recall differ by more
-than .03 with a quarter of the lists visited or more.
+neighbours, and the recall@10 of an IVF index by the share of lists visited, for real questions on real vectors, for
+made-up questions on real vectors, and for made-up questions on synthetic ones. The bench fails where real and synthetic
+recall differ by more than .03 with a quarter of the lists visited or more.
 
 ``build``: seconds and peak memory of a process that builds the index from a mapped file. ``worker``: a fresh process that
 opens it and searches; ``start_ms`` is opening and the first search, memory is measured after the unfiltered searches (``uss``:

@@ -9,7 +9,7 @@ and are found with half the effort). ``bench/dense_index.py`` compares the recal
 vectors any will do.
 
 **Filters.** Under a filter that leaves a share s of the vectors, the k best lie as deep as the k/s best of all, and deeper where
-the filter has to do with the topic. So shares of 1/4, 1/16, ... are measured with two masks each, one at random and
+the filter has to do with the topic. So shares of 1/2, 1/8, ... are measured with two masks each, one at random and
 one that takes whole topics, and the worse of the two counts.
 
 Efforts are chosen on one half of the queries, with a standard error to spare; the other half gives the recall that is reported,
@@ -35,7 +35,8 @@ from retrieval.dense_stored import BLOCK, ROUNDING, Mask, Vectors
 _NEAR, _ASIDE = 0.6, 0.8
 _TOPICS = 64
 _STEP = 1.25
-_SHARE_STEP = 0.25
+# The shares that are measured: a half, an eighth, ...
+_FIRST_SHARE, _SHARE_STEP = 0.5, 0.25
 _LONGEST_QUEUE = 4096
 DEEP = 10
 
@@ -123,10 +124,10 @@ def tune(kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, gpu: 
 def _under_filters(
     kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, queries: Vectors, first: Effort, gpu: Gpu | None
 ) -> list[Effort]:
-    """Efforts for shares of 1/4, 1/16, ..., as long as they reach the target and cost less than a scan of what is allowed."""
+    """Efforts for shares of 1/2, 1/8, ..., as long as they reach the target and cost less than a scan of what is allowed."""
     efforts: list[Effort] = []
     half, dim, last = len(queries) // 2, rows.shape[1], first
-    share = _SHARE_STEP
+    share = _FIRST_SHARE
     while share * len(rows) >= target.k:
         cheapest = Effort(share, last.probes, last.candidates, 0.0)
         if index_cost(kind, len(rows), dim, cheapest) >= exact_cost(round(share * len(rows)), dim):
