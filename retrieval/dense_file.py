@@ -97,7 +97,7 @@ class DenseFile:
     def _found(self, queries: Vectors, k: int, mask: Mask | None, total: int) -> list[tuple[Rows, Vectors]]:
         if self._on_gpu is not None and mask is None and len(queries) >= _GPU_BATCH and k + _SLACK <= MOST_RESULTS:
             return self._found_on_gpu(queries, k, total)
-        effort, kind = self._effort(total), self._kind
+        effort, kind = self.effort(total), self._kind
         if effort is None or kind is None:
             return [scan(self._stored, query, k, mask, total) for query in queries]
         depth = min(total, max(effort.candidates, kind.deep * k))
@@ -117,14 +117,16 @@ class DenseFile:
             for query, rows, thoughts in zip(queries, proposed, thought, strict=True)
         ]
 
-    def _effort(self, total: int) -> Effort | None:
-        """How far to search the index; ``None`` where scanning what is allowed costs less, or nothing was measured."""
-        if self._kind is None:
+    def effort(self, total: int | None = None) -> Effort | None:
+        """How far the index is searched when ``total`` vectors are allowed (all by default); ``None``: they are scanned.
+
+        That is so where scanning them costs less, and below the smallest share at which the target was reached.
+        """
+        total = len(self._stored) if total is None else total
+        if self._kind is None or not total:
             return None
         effort = effort_for(self._report.efforts, total / len(self._stored))
-        if effort is None:
-            return None
-        if self._report.target.kind is not None and total == len(self._stored):
+        if effort is None or (self._report.target.kind is not None and total == len(self._stored)):
             return effort
         cost = index_cost(self._kind, len(self._stored), self.dim, effort)
         return effort if cost < exact_cost(total, self.dim) else None

@@ -28,7 +28,7 @@ _MOST_LISTS = 65_536
 _LINKS = 32
 # What a search costs besides scoring codes, per row of 384 dimensions on one core: an exact score of a row where it
 # lies, asking a filter about a row, and scoring a candidate again. Constants, so that a build always chooses alike.
-_ROW_NS, _FILTER_NS, _CANDIDATE_NS = 110.0, 4.0, 400.0
+_ROW_NS, _FILTER_NS, _CANDIDATE_NS = 110.0, 7.0, 400.0
 _CONSTRUCTION = 80
 
 
@@ -63,7 +63,7 @@ class IndexKind:
 
 # In the order in which they are tried.
 KINDS: tuple[IndexKind, ...] = (
-    IndexKind("ivf_rabitq", "ivf", "RaBitQ", 18.0, (10, 20, 40, 80), 4),
+    IndexKind("ivf_rabitq", "ivf", "RaBitQ2", 22.0, (5, 10, 20, 40), 3),
     IndexKind("ivf_sq8", "ivf", "SQ8", 50.0, (3, 6), 2),
 )
 # Only on demand: it must be filled by one thread to come out the same each time.

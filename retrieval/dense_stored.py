@@ -27,7 +27,7 @@ BLOCK = 16_384
 # Sums of products in float32 differ by a few units in the seventh digit with the order of summation.
 ROUNDING = 2e-6
 _SLACK = 16
-_FEW = 8  # share of the rows, as 1/_FEW, below which a list of rows is faster for FAISS than a bitmap
+_FEW = 2  # share of the rows, as 1/_FEW, below which a list of rows is faster for FAISS than a bitmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray
         raise ValueError(f"the dense index is damaged: {path.name} cannot be read ({error})") from error
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         raise ValueError(f"the dense index is damaged: {path.name} is not {shape} of {dtype}")
-    return array
+    return np.asarray(array)  # numpy's class for maps is slow to index; the map stays open behind the array
 
 
 def selector(allowed: Mask) -> Any:

@@ -9,10 +9,11 @@ and are found with half the effort). ``bench/dense_index.py`` compares the recal
 vectors any will do.
 
 **Filters.** Under a filter that leaves a share s of the vectors, the k best lie as deep as the k/s best of all, and deeper where
-the filter has to do with the topic. So shares of 1/4, 1/16, ... are measured with two masks each, one at random and
+the filter has to do with the topic. So shares of 1/2, 1/8, ... are measured with two masks each, one at random and
 one that takes whole topics, and the worse of the two counts.
 
-Efforts are chosen on one half of the queries; the other half gives the recall that is reported.
+Efforts are chosen on one half of the queries, with a standard error to spare; the other half gives the recall that is reported,
+and raises the effort where it falls short.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from retrieval.dense_stored import BLOCK, ROUNDING, Mask, Vectors
 _NEAR, _ASIDE = 0.6, 0.8
 _TOPICS = 64
 _STEP = 1.25
-_SHARE_STEP = 0.25
+# The shares that are measured: a half, an eighth, ...
+_FIRST_SHARE, _SHARE_STEP = 0.5, 0.25
 _LONGEST_QUEUE = 4096
 DEEP = 10
 
@@ -122,10 +124,10 @@ def tune(kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, gpu: 
 def _under_filters(
     kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, queries: Vectors, first: Effort, gpu: Gpu | None
 ) -> list[Effort]:
-    """Efforts for shares of 1/4, 1/16, ..., as long as they reach the target and cost less than a scan of what is allowed."""
+    """Efforts for shares of 1/2, 1/8, ..., as long as they reach the target and cost less than a scan of what is allowed."""
     efforts: list[Effort] = []
     half, dim, last = len(queries) // 2, rows.shape[1], first
-    share = _SHARE_STEP
+    share = _FIRST_SHARE
     while share * len(rows) >= target.k:
         cheapest = Effort(share, last.probes, last.candidates, 0.0)
         if index_cost(kind, len(rows), dim, cheapest) >= exact_cost(round(share * len(rows)), dim):
@@ -166,7 +168,7 @@ def _effort(
     depths = [each * target.k for each in kind.candidates]
 
     def recalls(place: int) -> list[float]:
-        found = _recall(kind, index, rows, choosing, grid[place], depths[-1], target.k)
+        found = _recall(kind, index, rows, choosing, grid[place], depths[-1], target.k, to_spare=1.0)
         return [found[min(depth, len(found)) - 1] for depth in depths]
 
     place, known = _least(len(grid), recalls, target.recall)
@@ -205,9 +207,19 @@ def _least(size: int, recalls: Callable[[int], list[float]], wanted: float) -> t
 
 
 def _recall(
-    kind: IndexKind, index: Any, rows: Vectors, probes_: Sequence[Probe], probes: int, depth: int, k: int
+    kind: IndexKind,
+    index: Any,
+    rows: Vectors,
+    probes_: Sequence[Probe],
+    probes: int,
+    depth: int,
+    k: int,
+    to_spare: float = 0.0,
 ) -> list[float]:
-    """Recall@``k`` by the number of candidates scored again, 1 to ``depth``: the worst of ``probes_`` for each."""
+    """Recall@``k`` by the number of candidates scored again, 1 to ``depth``: the worst of ``probes_`` for each.
+
+    ``to_spare`` standard errors of the mean over queries are taken off.
+    """
     worst: NDArray[np.float64] | None = None
     for probe in probes_:
         total = len(rows) if probe.allowed is None else int(np.count_nonzero(probe.allowed))
@@ -216,7 +228,8 @@ def _recall(
         for number, (query, near, bar) in enumerate(zip(probe.queries, found, probe.bar, strict=True)):
             hits[number] = (rows[near] @ query >= bar - ROUNDING) & (near >= 0)
         wanted = min(k, total)
-        recall = np.minimum(np.cumsum(hits, axis=1), wanted).mean(axis=0) / wanted
+        each = np.minimum(np.cumsum(hits, axis=1), wanted) / wanted
+        recall = each.mean(axis=0) - to_spare * each.std(axis=0) / np.sqrt(len(each))
         recall = np.pad(recall, (0, depth - len(recall)), mode="edge")
         worst = recall if worst is None else np.minimum(worst, recall)
     assert worst is not None  # noqa: S101 - there is always a probe
