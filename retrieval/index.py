@@ -21,11 +21,11 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Followed:
-    """A view and the number of the last change that is in it."""
+    """A view, the language of its words, and the number of the last change that is in it."""
 
-    view: CollectionView
+    view: CollectionView | None = None
+    language: str | None = None
     seq: int = 0
-    built: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -50,37 +50,38 @@ class Index:
     def _current(self, state: CollectionState) -> CollectionView:
         check_encoder(state, self._encoder.name)
         with self._lock:
-            followed = self._followed.get(state.id)
-            if followed is None:
-                followed = self._followed[state.id] = _Followed(new_view(state.name, self._encoder.dim, gpu=self._gpu))
-        if followed.seq >= state.seq and followed.built:
-            return followed.view
+            followed = self._followed.setdefault(state.id, _Followed())
+        view = followed.view
+        if view is not None and followed.seq >= state.seq and followed.language == state.language:
+            return view
         with followed.lock:
-            if not followed.built:
-                self._build(followed, state)
+            if followed.view is None or followed.language != state.language:
+                followed.view = self._build(state)
+                followed.language, followed.seq = state.language, state.seq
             elif followed.seq < state.seq:
-                self._follow(followed, state)
-        return followed.view
+                self._follow(followed.view, state, followed.seq)
+                followed.seq = state.seq
+            return followed.view
 
-    def _build(self, followed: _Followed, state: CollectionState) -> None:
+    def _build(self, state: CollectionState) -> CollectionView:
+        view = new_view(state.name, self._encoder.dim, gpu=self._gpu, language=state.language)
         # A snapshot of the database at or after state.seq: changes that it holds already are taken in again, harmlessly.
         with self._database.read() as session:
             ids = ready_documents(session, state.id)
             for start in range(0, len(ids), _LOAD):
                 loaded = load_documents(session, ids[start : start + _LOAD], self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-        followed.seq, followed.built = state.seq, True
+                view.put_documents((document.facts, document.chunks) for document in loaded)
         log.info("index.built", collection=state.name, documents=len(ids), seq=state.seq)
+        return view
 
-    def _follow(self, followed: _Followed, state: CollectionState) -> None:
+    def _follow(self, view: CollectionView, state: CollectionState, after: int) -> None:
         with self._database.read() as session:
-            ids = changed_documents(session, state.id, followed.seq, state.seq)
+            ids = changed_documents(session, state.id, after, state.seq)
             for start in range(0, len(ids), _LOAD):
                 part = ids[start : start + _LOAD]
                 loaded = load_documents(session, part, self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-                followed.view.remove_documents(set(part) - {document.facts.id for document in loaded})
-        followed.seq = state.seq
+                view.put_documents((document.facts, document.chunks) for document in loaded)
+                view.remove_documents(set(part) - {document.facts.id for document in loaded})
 
     def forget(self, collection_ids: set[str]) -> None:
         """Drop the views of collections that are gone."""

@@ -95,7 +95,9 @@ def _pairs(run: str) -> list[str]:
 
 
 def _analyzer(language: str) -> TextAnalyzer:
-    builder = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(_LONGEST_TOKEN)).filter(Filter.lowercase())
+    builder = (
+        TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(_LONGEST_TOKEN)).filter(Filter.lowercase())
+    )
     if language == DEFAULT_LANGUAGE:
         builder = builder.filter(Filter.ascii_fold()).filter(Filter.stemmer(language))
     elif language in ("none", "cjk"):

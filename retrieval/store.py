@@ -31,6 +31,7 @@ class CollectionState:
     generation: int
     encoder: str | None
     seq: int
+    language: str | None = None
 
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
@@ -49,7 +50,10 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
+    return [
+        CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0), row.language)
+        for row in rows
+    ]
 
 
 def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:

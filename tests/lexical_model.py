@@ -27,7 +27,9 @@ class Memory:
         return self.index.search(query, k, keys, statistics)
 
 
-def in_memory(entries: Iterable[LexicalEntry], language: str | None = None, weights: FieldWeights | None = None) -> Memory:
+def in_memory(
+    entries: Iterable[LexicalEntry], language: str | None = None, weights: FieldWeights | None = None
+) -> Memory:
     """An index in memory that holds ``entries``."""
     index = TantivyLexical(language, weights=weights)
     index.add(entries)

@@ -124,7 +124,10 @@ def test_scores_follow_the_statistics_given(make):
 
 def test_surroundings_and_identifiers_are_fields_of_their_own(make):
     index = make(
-        [LexicalEntry(0, "Pumps", "The EX-104", "The EX-104 is new"), LexicalEntry(1, "Pumps", "EX here and 104 there")],
+        [
+            LexicalEntry(0, "Pumps", "The EX-104", "The EX-104 is new"),
+            LexicalEntry(1, "Pumps", "EX here and 104 there"),
+        ],
         "english",
         None,
     )

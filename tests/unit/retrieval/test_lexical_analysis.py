@@ -49,7 +49,16 @@ def test_runs_without_spaces_become_pairs_in_every_language(language):
 
 def test_mixed_text_keeps_its_latin_words_and_identifiers():
     analysis = Analysis("cjk")
-    assert analysis.asked("型番ＥＸ－１０４のポンプ、iPhone用") == ["ex", "104", "iphone", "型番", "のポ", "ポン", "ンプ", "用"]
+    assert analysis.asked("型番ＥＸ－１０４のポンプ、iPhone用") == [
+        "ex",
+        "104",
+        "iphone",
+        "型番",
+        "のポ",
+        "ポン",
+        "ンプ",
+        "用",
+    ]
     assert analysis.identifiers("型番ＥＸ－１０４のポンプ") == ["ex104"]
     assert analysis.asked("ﾎﾟﾝﾌﾟ") == analysis.asked("ポンプ")
     assert analysis.asked("연차휴가는 15일") == ["15", "연차", "차휴", "휴가", "가는", "일"]
