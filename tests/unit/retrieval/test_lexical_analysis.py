@@ -66,6 +66,12 @@ def test_mixed_text_keeps_its_latin_words_and_identifiers():
     assert analysis.asked("\U00020bb7野家") == ["\U00020bb7野", "野家"]
 
 
+def test_thai_is_found_by_its_pairs_of_letters():
+    analysis = Analysis("none")
+    assert analysis.asked("ลาพัก 10 วัน") == ["10", "ลา", "าพ", "พั", "ัก", "วั", "ัน"]
+    assert set(analysis.asked("วันลา")) <= set(analysis.words("พนักงานมีวันลาพักร้อนสิบวัน"))
+
+
 def test_identifiers():
     assert identifiers("Pump EX-104 costs 1,500.25 EUR, see v2.1 and A_7; no well-known word.") == [
         "ex104",
