@@ -40,6 +40,7 @@ class NewCollection(Body, frozen=True):
     name: str
     description: Short | None = None
     chunking: Chunking | None = None
+    language: str | None = None
 
 
 class CollectionPatch(Body, frozen=True):
@@ -47,6 +48,7 @@ class CollectionPatch(Body, frozen=True):
 
     description: Short | msgspec.UnsetType | None = msgspec.UNSET
     chunking: Chunking | msgspec.UnsetType | None = msgspec.UNSET
+    language: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NewDocument(Body, frozen=True):

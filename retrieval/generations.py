@@ -19,8 +19,8 @@ from infra.clock import in_utc, iso, now
 from infra.errors import Conflict, NotFound
 from infra.ids import new_id
 from infra.owner import is_dead
-from infra.tables import Change, Collection, Generation
-from retrieval.store import INDEX_CHANGE, latest_seq
+from infra.tables import Collection, Generation
+from retrieval.store import latest_seq, note_index_change
 
 BUILDING, READY, LIVE, RETIRED = "building", "ready", "live", "retired"
 
@@ -105,7 +105,7 @@ def finish_merge(
     row.revision += 1
     row.base_seq, row.manifest_sha256, row.report, row.built_at = base_seq, manifest_sha256, report, now()
     row.owner = row.heartbeat_at = None
-    _tell(session, row.collection_id)
+    note_index_change(session, row.collection_id)
 
 
 def fail_build(session: Session, generation_id: str, owner: str, error: str) -> None:
@@ -247,13 +247,7 @@ def _switch(session: Session, collection: Collection, rows: Sequence[Generation]
         )
     chosen.state = LIVE
     collection.generation, collection.updated_at = chosen.number, now()
-    _tell(session, collection.id)
-
-
-def _tell(session: Session, collection_id: str) -> None:
-    """Number the switch among the collection's changes: a reader knows by it whether what it has is older or newer."""
-    session.add(Change(collection_id=collection_id, document_id="", kind=INDEX_CHANGE, created_at=now()))
-    session.flush()
+    note_index_change(session, collection.id)
 
 
 def _numbered(rows: Sequence[Generation], collection: Collection, number: int) -> Generation:

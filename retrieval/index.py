@@ -37,10 +37,11 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Followed:
-    """A view, the files it was opened from, and the number of the last change that is in it."""
+    """A view, the files and the language it was opened with, and the number of the last change that is in it."""
 
     view: View | None = None
     base: BaseState | None = None
+    language: str | None = None
     seq: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,7 +72,8 @@ class Index:
         if followed.view is not None and followed.seq >= state.seq:
             return followed.view
         with followed.lock:
-            if followed.view is None or (followed.seq < state.seq and followed.base != state.base):
+            opened = (followed.base, followed.language)
+            if followed.view is None or (followed.seq < state.seq and opened != (state.base, state.language)):
                 return self._open(followed, state)
             if followed.seq < state.seq:
                 self._follow(followed.view, state, followed.seq)
@@ -82,14 +84,15 @@ class Index:
         """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
         base = None if state.base is None else self._base(state, state.base)
         lengths = None if base is None else base.lexical.lengths
-        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu, lengths=lengths)
+        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu, language=state.language, lengths=lengths)
         fresh: View = delta
         if base is None:
             self._build(delta, state)
         else:
             fresh = LayeredView(base, delta)
             self._follow(fresh, state, base.manifest.base_seq)
-        followed.view, followed.base, followed.seq = fresh, state.base, state.seq
+        followed.base, followed.language = state.base, state.language
+        followed.view, followed.seq = fresh, state.seq
         return fresh
 
     def _base(self, state: CollectionState, base: BaseState) -> Base | None:
@@ -97,7 +100,10 @@ class Index:
             return None
         folder = folder_of(self._folder, state.id, base.number, base.revision)
         try:
-            return open_base(folder, base.manifest_sha256)
+            opened = open_base(folder, base.manifest_sha256)
+            if opened.manifest.language == state.language:
+                return opened
+            reason = "its words are of another language"
         except FileNotFoundError:
             reason = "its files are not here"
         except Damaged as damage:

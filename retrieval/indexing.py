@@ -108,14 +108,25 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
 
 
 def due_merges(session: Session, at_least: int) -> list[Collection]:
-    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory; none if it is 0."""
+    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory, or the language was changed.
+
+    None if ``at_least`` is 0.
+    """
     if not at_least:
         return []
     return [
         collection
         for collection in session.scalars(select(Collection).order_by(Collection.name))
-        if _unmerged(session, collection) >= max(at_least, _SHARE * _in_files(session, collection))
+        if _is_due(session, collection, at_least)
     ]
+
+
+def _is_due(session: Session, collection: Collection, at_least: int) -> bool:
+    report = _report(session, collection)
+    if report is not None and report["language"] != collection.language:
+        return True
+    in_files = 0 if report is None else int(report["chunks"])
+    return _unmerged(session, collection) >= max(at_least, _SHARE * in_files)
 
 
 def changed_chunks(session: Session, collection: Collection) -> int:
@@ -132,9 +143,9 @@ def _unmerged(session: Session, collection: Collection) -> int:
     return session.scalar(chunks if row is None else chunks.where(Document.id.in_(changed))) or 0
 
 
-def _in_files(session: Session, collection: Collection) -> int:
+def _report(session: Session, collection: Collection) -> dict[str, Any] | None:
     row = live_generation(session, collection)
-    return 0 if row is None or row.report is None else int(row.report["chunks"])
+    return None if row is None else row.report
 
 
 def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:

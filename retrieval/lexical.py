@@ -208,11 +208,10 @@ class TantivyLexical:
         own = FieldLengths(*(total / chunks for total in self._totals))
         wanted = self._wanted or own
         raw = raw_counts(self._searcher, self._schema)
-        if raw is None:
-            add_ballast(self._writer, RawCounts(0, FieldLengths(0, 0, 0)), wanted)
+        if not raw.chunks:
+            add_ballast(self._writer, raw, wanted)
             self._show()
             raw = raw_counts(self._searcher, self._schema)
-            assert raw is not None, "the ballast that was just added is not there"
         if raw.chunks > 4 * (chunks + 2_000):
             # Old ballast goes when segments are merged; until then new ballast outweighs it.
             self._writer.delete_documents_by_term("key", BALLAST_KEY)

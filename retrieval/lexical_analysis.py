@@ -1,7 +1,8 @@
 """From a text to the terms it is indexed and searched by.
 
-Chinese, Japanese and Korean are written without spaces, or with words that grow endings, and there is no dictionary here to
-segment them by: each run of their characters becomes its overlapping pairs, as in Lucene's CJKAnalyzer, in every language.
+Chinese and Japanese are written without spaces, Korean with words that grow endings, and there is no dictionary here to segment
+them by: each run of their characters becomes its overlapping pairs, as in Lucene's CJKAnalyzer, in every language. So do Thai,
+Lao, Khmer and Burmese, coarse as pairs of letters are.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ _LONGEST_TOKEN = 80
 _JOINED = re.compile(r"\w+(?:[-./:,_]\w+)*")
 _SIGNS = re.compile(r"[-./:,_]")
 
-# Han with its repetition marks, kana, bopomofo, hangul and the radicals.
-_CJK = (
+# Han with its repetition marks, kana, bopomofo, hangul and the radicals; Thai, Lao, Burmese and Khmer without their digits.
+_UNSPACED = (
+    "\u0e01-\u0e4e\u0e81-\u0ecd\u0edc-\u0edf\u1000-\u103f\u1050-\u108f\u1780-\u17d3"
     "\u2e80-\u2fdf\u3005\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e"
     "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_RUN = re.compile(f"[{_CJK}]+")
+_RUN = re.compile(f"[{_UNSPACED}]+")
 # Letters, digits and signs of another width: "ＥＸ－１０４", half-width katakana.
 _WIDTH = re.compile("[\uff01-\uffef]+")
 _TURKISH = str.maketrans({"İ": "i", "I": "ı"})
@@ -36,7 +38,7 @@ class Analysis:
 
     Words are split at everything that is no letter or digit, lower-cased, freed of accents and stemmed. English words lose
     their accents before they are stemmed, for they have none, all others after, as their stemmers look at them. Text with
-    Chinese, Japanese or Korean runs gives the pairs of their characters and, where it is indexed, each character too: so
+    runs of a script without spaces gives the pairs of their characters and, where it is indexed, each character too: so
     a query of a single character finds the words it is in.
     """
 
@@ -95,7 +97,9 @@ def _pairs(run: str) -> list[str]:
 
 
 def _analyzer(language: str) -> TextAnalyzer:
-    builder = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(_LONGEST_TOKEN)).filter(Filter.lowercase())
+    builder = (
+        TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(_LONGEST_TOKEN)).filter(Filter.lowercase())
+    )
     if language == DEFAULT_LANGUAGE:
         builder = builder.filter(Filter.ascii_fold()).filter(Filter.stemmer(language))
     elif language in ("none", "cjk"):

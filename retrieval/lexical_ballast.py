@@ -37,11 +37,11 @@ class RawCounts:
     lengths: FieldLengths
 
 
-def raw_counts(searcher: tantivy.Searcher, schema: Schema) -> RawCounts | None:
-    """Read from the library's explanation of a match with ballast; ``None`` where there is no ballast."""
+def raw_counts(searcher: tantivy.Searcher, schema: Schema) -> RawCounts:
+    """Read from the library's explanation of a match with ballast; no chunks where there is no ballast yet."""
     hits = searcher.search(Query.term_query(schema, FIELDS[0], _WORD, "freq"), 1, count=False).hits
     if not hits:
-        return None
+        return RawCounts(0, FieldLengths(0, 0, 0))
     averages = []
     chunks = 0
     for name in FIELDS:
@@ -64,9 +64,7 @@ def add_ballast(writer: IndexWriter, raw: RawCounts, wanted: FieldLengths) -> bo
         if target > 0:
             rounding = min(1 / (_TOLERANCE * target), raw.chunks + _MOST_FOR_ROUNDING)
             chunks = max(chunks, math.ceil((total + 1) / target), math.ceil(rounding))
-    lacking = [
-        max(1, round(target * chunks - total)) for total, (_, target) in zip(terms, pairs, strict=True)
-    ]
+    lacking = [max(1, round(target * chunks - total)) for total, (_, target) in zip(terms, pairs, strict=True)]
     writer.add_document(_chunk(lacking))
     for _ in range(chunks - raw.chunks - 1):
         writer.add_document(_chunk([0] * len(FIELDS)))

@@ -52,7 +52,9 @@ class LexicalBuilder:
         for path in sorted(self._parts.iterdir()):
             self._done.append((path, msgspec.json.decode((path / _PART).read_bytes(), type=Part)))
         if any(part.language != self._analysis.language for _, part in self._done):
-            raise ValueError(f"{folder} holds parts in another language than {self._analysis.language}: remove them first")
+            raise ValueError(
+                f"{folder} holds parts in another language than {self._analysis.language}: remove them first"
+            )
         self._writer: IndexWriter | None = None
         self._totals = [0] * len(FIELDS)
         self._added = 0
@@ -161,6 +163,4 @@ def _first_positions(index: Path) -> dict[str, int]:
     segments = read_meta(index)["segments"]
     first = [tantivy.DocAddress(at, 0) for at in range(len(segments))]
     positions = searcher.fast_field_values("key", first)
-    return {segment["segment_id"]: position for segment, position in zip(segments, positions, strict=True)}
-
-
+    return {segment["segment_id"]: int(position or 0) for segment, position in zip(segments, positions, strict=True)}

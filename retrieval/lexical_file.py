@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ class LexicalFile:
             for at, segment in enumerate(segments)
             for number in (0, segment["max_doc"] - 1)
         ]
-        positions = self._searcher.fast_field_values("key", ends)
+        positions = [int(position or 0) for position in self._searcher.fast_field_values("key", ends)]
         return positions == sorted(positions)
 
     def search(
@@ -136,7 +137,7 @@ class LexicalFile:
             in_order=self._in_order,
         )
 
-    def _fetching(self, query: Query):
+    def _fetching(self, query: Query) -> Callable[[int], tuple[Ids, Scores]]:
         def fetch(limit: int) -> tuple[Ids, Scores]:
             hits = self._searcher.search(query, min(limit, self.count), count=False).hits
             positions = self._searcher.fast_field_values("key", [at for _, at in hits])

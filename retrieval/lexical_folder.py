@@ -1,8 +1,8 @@
 """What the folder of a lexical file holds, and the few facts of the library's own format that are needed to put parts together.
 
-    lexical.json   what it is: written last, so a folder without it is not finished
-    index/         segments, sorted by position, and the library's list of them (meta.json)
-    parts/         while it is built: one small index for each commit, named by its first position and its number of chunks
+lexical.json   what it is: written last, so a folder without it is not finished
+index/         segments, sorted by position, and the library's list of them (meta.json)
+parts/         while it is built: one small index for each commit, named by its first position and its number of chunks
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from infra.clock import now
 from infra.errors import Conflict, NotFound
 from infra.tables import (
     Change,
@@ -55,6 +56,7 @@ class CollectionState:
     generation: int
     encoder: str | None
     seq: int
+    language: str | None = None
     base: BaseState | None = None
 
 
@@ -82,7 +84,15 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
     return [
-        CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0), _base_state(generation))
+        CollectionState(
+            row.id,
+            row.name,
+            row.generation,
+            row.encoder,
+            seqs.get(row.id, 0),
+            row.language,
+            _base_state(generation),
+        )
         for row, generation in pairs
     ]
 
@@ -106,6 +116,12 @@ def check_encoder(collection: Collection | CollectionState, encoder: str) -> Non
 def latest_seq(session: Session, collection_id: str) -> int:
     """The number of the last change of a collection; 0 if there was none."""
     return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
+
+
+def note_index_change(session: Session, collection_id: str) -> None:
+    """Number another way of indexing among the collection's changes: a reader knows by it whether what it has is older."""
+    session.add(Change(collection_id=collection_id, document_id="", kind=INDEX_CHANGE, created_at=now()))
+    session.flush()
 
 
 def changed_documents(session: Session, collection_id: str, after: int, until: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""``footnote collections``: list, create, and set how documents are cut."""
+"""``footnote collections``: list, create, and set how documents are cut and in which language they are indexed."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from api.cli.work import check_free, run_here
 from api.services import Services
 from infra.errors import InvalidInput
 from infra.tables import Collection
-from ingest.collections import create_collection, describe, get_collection, set_chunking
+from ingest.collections import create_collection, describe, get_collection, set_chunking, set_language
 from ingest.jobs import submit_for
+from retrieval.language import LANGUAGES, check_language
 
-app = typer.Typer(help="List and create collections, and set how their documents are cut.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and create collections, and set how their documents are cut and indexed.", no_args_is_help=True
+)
 NAME = typer.Argument(help="The collection.")
 CHUNKING = typer.Option(
     None, "--chunking", help='A JSON object such as {"strategy": "size", "target_tokens": 200}, or "default".'
 )
+LANGUAGE = typer.Option(None, "--language", help=f'Its words are analysed in: {", ".join(LANGUAGES)}; or "default".')
 
 
 @app.command("list")
 def list_command(server: str = SERVER_OPTION, key: str = KEY_OPTION, as_json: bool = JSON_OPTION) -> None:
-    """List the collections with their chunking settings."""
+    """List the collections with their chunking settings and languages."""
     collections = _remote_list(server, key) if server else _local_list()
     if as_json:
         print_json(collections)
         return
     print_table(
-        ["name", "chunking", "description"],
-        [[c["name"], _shown(c["chunking"]), c["description"] or ""] for c in collections],
+        ["name", "language", "chunking", "description"],
+        [[c["name"], c["language"], _shown(c["chunking"]), c["description"] or ""] for c in collections],
     )
 
 
@@ -44,57 +48,71 @@ def create(
     name: str = NAME,
     description: str = typer.Option(None, "--description"),
     chunking: str = CHUNKING,
+    language: str = LANGUAGE,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Create an empty collection."""
     settings = _chunking(chunking)
+    spoken = _language(language)
     if server:
         with remote(server, key) as client:
-            body = {"name": name, "description": description, "chunking": settings}
+            body = {"name": name, "description": description, "chunking": settings, "language": spoken}
             made = read(client.post("/v1/collections", json=body))
     else:
         with local_services() as services, services.database.write() as session:
-            made = describe(create_collection(session, name, description, settings))
+            made = describe(create_collection(session, name, description, settings, spoken))
     if as_json:
         print_json(made)
     else:
-        out.print(f"Created {made['name']}: {_shown(made['chunking'])}.", markup=False)
+        out.print(f"Created {made['name']}: {made['language']}, {_shown(made['chunking'])}.", markup=False)
 
 
 @app.command("set")
 def set_command(
     name: str = NAME,
     chunking: str = CHUNKING,
+    language: str = LANGUAGE,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Set how the documents of a collection are cut; those that are there are cut again (it may be stopped and repeated)."""
-    if chunking is None:
-        raise InvalidInput("Say what to set: --chunking with a JSON object or default.")
-    settings = _chunking(chunking)
+    """Set how the documents of a collection are cut, and the language its words are analysed in.
+
+    With --chunking, those that are there are cut again (it may be stopped and repeated).
+    """
+    wanted: dict[str, Any] = {}
+    if chunking is not None:
+        wanted["chunking"] = _chunking(chunking)
+    if language is not None:
+        wanted["language"] = _language(language)
+    if not wanted:
+        raise InvalidInput(
+            "Say what to set: --chunking with a JSON object or default, --language with a language or default."
+        )
     if server:
         with remote(server, key) as client:
-            changed = read(client.patch(f"/v1/collections/{name}", json={"chunking": settings}))
+            changed = read(client.patch(f"/v1/collections/{name}", json=wanted))
             if (job_id := changed.get("job_id")) is not None:
                 changed["counts"] = follow(lambda: read(client.get(f"/v1/jobs/{job_id}")))["counts"]
     else:
         with local_services() as services:
-            changed = _set_local(services, name, settings)
+            changed = _set_local(services, name, wanted)
     if as_json:
         print_json(changed)
         return
     counts = changed.get("counts")
     done = f"; {counts['modified']} of {counts['scanned']} documents were cut again" if counts else ""
-    out.print(f"{name}: {_shown(changed['chunking'])}{done}.", markup=False)
+    out.print(f"{name}: {changed['language']}, {_shown(changed['chunking'])}{done}.", markup=False)
 
 
-def _set_local(services: Services, name: str, settings: dict[str, Any] | None) -> dict[str, Any]:
+def _set_local(services: Services, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     with services.database.write() as session:
         collection = get_collection(session, name)
-        again = set_chunking(session, collection, settings)
+        if "language" in wanted:
+            set_language(session, collection, wanted["language"])
+        again = "chunking" in wanted and set_chunking(session, collection, wanted["chunking"])
         changed = describe(collection)
         if not again:
             return changed
@@ -117,6 +135,10 @@ def _chunking(raw: str | None) -> dict[str, Any] | None:
             code="invalid_chunking",
         )
     return value
+
+
+def _language(given: str | None) -> str | None:
+    return None if given == "default" else check_language(given)
 
 
 def _shown(chunking: Mapping[str, Any]) -> str:

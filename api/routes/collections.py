@@ -16,7 +16,14 @@ from api.services import Services
 from api.wire import Chunking, CollectionPatch, NewCollection
 from infra.clock import now
 from infra.tables import Collection
-from ingest.collections import create_collection, delete_collection, describe, get_collection, set_chunking
+from ingest.collections import (
+    create_collection,
+    delete_collection,
+    describe,
+    get_collection,
+    set_chunking,
+    set_language,
+)
 from ingest.jobs import submit_for
 
 
@@ -27,7 +34,8 @@ def create(
     """Add an empty collection."""
     caller.require("ingest")
     with services.database.write() as session:
-        return describe(create_collection(session, data.name, data.description, _given(data.chunking)))
+        chunking = _given(data.chunking)
+        return describe(create_collection(session, data.name, data.description, chunking, data.language))
 
 
 @get("/v1/collections", sync_to_thread=True, summary="List collections")
@@ -64,7 +72,7 @@ def change(
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
 ) -> dict[str, Any]:
-    """Change the description or the chunking settings: ``null`` stands for the defaults.
+    """Change the description, the chunking settings or the language: ``null`` stands for the defaults.
 
     Documents that were cut with other settings are cut again by the job ``job_id``.
     """
@@ -74,6 +82,8 @@ def change(
         collection = get_collection(session, name)
         if not isinstance(data.description, msgspec.UnsetType):
             collection.description, collection.updated_at = data.description, now()
+        if not isinstance(data.language, msgspec.UnsetType):
+            set_language(session, collection, data.language)
         given = data.chunking
         if not isinstance(given, msgspec.UnsetType) and set_chunking(session, collection, _given(given)):
             job_id = submit_for(session, "rechunk", collection, caller.name, None).id

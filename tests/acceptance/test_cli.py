@@ -297,6 +297,13 @@ def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, 
         assert refused.returncode == 2
         assert "hunking" in refused.stderr
     assert shell("collections", "set", "rules").returncode == 2
+    spoken = shell("collections", "set", "rules", "--language", "german")
+    assert "rules: german, by title, 160 tokens" in spoken.stdout
+    assert "cut again" not in spoken.stdout
+    refused = shell("collections", "set", "rules", "--language", "klingon")
+    assert refused.returncode == 2
+    assert "allowed: arabic" in " ".join(refused.stderr.split())
+    assert shell.json("collections", "set", "rules", "--language", "default")["language"] == "english"
     assert shell("collections", "set", "nowhere", "--chunking", "default").returncode == 1
 
 
@@ -306,7 +313,9 @@ def test_collections_of_a_server(shell: Shell, service: Service, collection: str
     listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list", "--server", service.url)}
     assert listed[collection]["tables"] == "whole"
     made = shell.json("collections", "create", f"{collection}-more", "--chunking", "default", "--server", service.url)
-    assert made["chunking"]["tables"] == "rows"
+    assert (made["chunking"]["tables"], made["language"]) == ("rows", "english")
+    spoken = shell.json("collections", "set", collection, "--language", "cjk", "--server", service.url)
+    assert (spoken["language"], spoken["chunking"]["tables"]) == ("cjk", "whole")
 
 
 def test_index_files_from_build_to_rollback(shell: Shell, tmp_path: Path) -> None:

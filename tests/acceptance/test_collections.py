@@ -82,3 +82,32 @@ def test_the_same_document_is_cut_again_under_its_version(http: Client, collecti
     after = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
     assert after["version"] == before["version"] == 1
     assert after["chunks"] > before["chunks"]
+
+
+def test_words_are_analysed_in_the_collections_language(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    assert http.ok("GET", path)["language"] == "english"
+    http.ok("PUT", f"{path}/documents/terms?wait=true", json={"text": "Die Kündigungsfristen stehen in den Verträgen."})
+
+    def found() -> list[str]:
+        asked = {"query": "Vertrag", "collections": [collection], "mode": "lexical"}
+        return [result["document"]["external_id"] for result in http.ok("POST", "/v1/search", json=asked)["results"]]
+
+    assert found() == []
+    changed = http.ok("PATCH", path, json={"language": "german"})
+    assert (changed["language"], "job_id" in changed) == ("german", False)
+    assert found() == ["terms"]
+    assert http.ok("PATCH", path, json={"description": "x"})["language"] == "german"
+    for method, where, body in (
+        ("PATCH", path, {"language": "klingon"}),
+        ("POST", "/v1/collections", {"name": f"{collection}-k", "language": "klingon"}),
+    ):
+        refused = http.request(method, where, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_language")
+        assert [error["field"] for error in refused.json()["errors"]] == ["language"]
+        assert "german" in refused.json()["detail"]
+    assert http.ok("PATCH", path, json={"language": None})["language"] == "english"
+    assert found() == []
+    made = http.ok("POST", "/v1/collections", 201, json={"name": f"{collection}-ja", "language": "cjk"})
+    assert made["language"] == "cjk"
+    http.delete(f"/v1/collections/{collection}-ja")

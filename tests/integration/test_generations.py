@@ -16,7 +16,7 @@ from sqlalchemy import select
 from infra.database import Database
 from infra.errors import Conflict, NotFound
 from infra.tables import Generation, Job, Source
-from ingest.collections import get_collection
+from ingest.collections import get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
 from ingest.pipeline import ingest_batch
@@ -317,6 +317,22 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
         put(files, f"more {n}", f"More of it: {n}.")
     assert due(9) == ["default"]
     assert due(10) == []
+
+
+def test_another_language_is_searched_at_once_and_written_by_the_next_merge(files: IndexFiles) -> None:
+    put(files, "a", "Die Wagen stehen im Depot.")
+    build(files, "default", RecallTarget(), live=True)
+    engine = reader(files)
+    assert found(engine, "Depots Wagens", mode="lexical") == ["a"], "an English stemmer knows the plural s"
+    with files.database.write() as session:
+        set_language(session, get_collection(session, "default"), "none")
+    assert found(engine, "Depots Wagens", mode="lexical") == []
+    assert isinstance(view(engine), CollectionView)
+    with files.database.read() as session:
+        assert [collection.name for collection in due_merges(session, 10**6)] == ["default"]
+    merge(files, "default")
+    assert isinstance(view(engine), LayeredView)
+    assert (found(engine, "Depots", mode="lexical"), found(engine, "depot", mode="lexical")) == ([], ["a"])
 
 
 def test_a_due_merge_is_a_job_of_the_queue(files: IndexFiles, tmp_path: Path) -> None:

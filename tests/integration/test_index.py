@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from infra.database import Database, open_database
 from infra.errors import NotFound
 from infra.tables import ChunkRow, Vector
-from ingest.collections import create_collection, delete_collection, get_collection
+from ingest.collections import create_collection, delete_collection, get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
 from ingest.pipeline import ingest_batch
@@ -234,3 +234,18 @@ def test_a_write_takes_its_lock_at_once(tmp_path: Path) -> None:
     assert order == ["first", "second"]
     first.close()
     second.close()
+
+
+def test_a_change_of_language_makes_every_process_index_anew(database: Database, database_url: str) -> None:
+    put(database, "a", "Das steht in den Verträgen.")
+    put(database, "b", "有給休暇は二十日です。")
+    engine = fake_engine(database)
+    assert found(engine, "Vertrag", mode="lexical") == []
+    assert found(engine, "休暇", mode="lexical") == ["b"]
+    other = open_database(database_url)
+    for language, expected in (("german", ["a"]), ("none", []), ("german", ["a"]), (None, [])):
+        with other.write() as session:
+            set_language(session, get_collection(session, "default"), language)
+        assert found(engine, "Vertrag", mode="lexical") == expected, language
+        assert found(fake_engine(database), "Vertrag", mode="lexical") == expected, language
+    other.close()
