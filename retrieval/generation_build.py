@@ -19,7 +19,7 @@ from sqlalchemy import select
 from infra.clock import iso, now
 from infra.database import Database
 from infra.tables import Document
-from retrieval.dense_build import RecallTarget
+from retrieval.dense_report import RecallTarget
 from retrieval.filters import DocumentFacts
 from retrieval.generation_files import VECTORS, Progress, silent, write_chunks, write_dense, write_documents
 from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.dense_build import DenseReport, RecallTarget, build_dense
+from retrieval.dense_build import build_dense
+from retrieval.dense_report import DenseReport, RecallTarget
 from retrieval.facts_build import write_facts
 from retrieval.filters import DocumentFacts
 from retrieval.generation_base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED

@@ -19,7 +19,7 @@ from infra.database import Database
 from infra.errors import Conflict, FootnoteError, InvalidInput, NotFound
 from infra.owner import owner_name
 from infra.tables import Change, Collection, Document, Generation
-from retrieval.dense_build import RecallTarget
+from retrieval.dense_report import RecallTarget
 from retrieval.encoder import Encoder
 from retrieval.generation_build import BuildPlan, Built, build_generation
 from retrieval.generation_files import Progress, silent

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from infra.database import open_database
-from retrieval.dense_build import RecallTarget
+from retrieval.dense_report import RecallTarget
 from retrieval.filters import DocumentFacts
 from retrieval.generation_base import open_base
 from retrieval.generation_files import silent, write_chunks, write_dense, write_documents

@@ -25,7 +25,7 @@ from ingest.runner import JobRunner
 from ingest.spool import Spool
 from retrieval import generation_files
 from retrieval.access import EVERYTHING, Access
-from retrieval.dense_build import RecallTarget
+from retrieval.dense_report import RecallTarget
 from retrieval.engine import Engine
 from retrieval.generation_manifest import damaged_files, read_manifest
 from retrieval.generations import describe, drop, folder_of, generations, promote, rollback
