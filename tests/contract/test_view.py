@@ -22,13 +22,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from views import IMPLEMENTATIONS
 
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.lexical import analysed, identifiers
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.view import IndexedChunk, search_views
-from tests.views import IMPLEMENTATIONS
 
 DIM = 8
 WORDS = ["runs", "running", "holiday", "EX-104", "EX", "104", "Größe", "привет", "東京", "the", "v2.1", "alpha", "beta"]
