@@ -61,6 +61,14 @@ def _database_url(raw: str) -> str:
     raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
 
+def _index_url(raw: str) -> str:
+    if raw.endswith(".db") or raw.startswith(("http://", "https://", "tcp://")):
+        return raw.rstrip("/")
+    raise ValueError(
+        "http://HOST:19530, https://… or tcp://… of a Milvus server, or the path of a milvus-lite file, FILE.db"
+    )
+
+
 def _folders(raw: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser().resolve() for part in raw.split(os.pathsep) if part)
 
@@ -87,6 +95,12 @@ class Settings:
     database_url: str | None = _setting(
         None, _database_url, "SQLAlchemy address of the database; unset = SQLite in the data folder.", secret=True
     )
+    index_url: str | None = _setting(
+        None,
+        _index_url,
+        "Milvus that keeps the indexes: http://HOST:19530, or a milvus-lite file ending in .db; unset = no Milvus.",
+    )
+    index_token: str | None = _setting(None, str, "Token for Milvus: `user:password`, or a service's key.", secret=True)
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
     )
@@ -241,6 +255,11 @@ def load_settings(
         raise SettingsError(
             f"FOOTNOTE_MAX_WAITING_MB is {settings.max_waiting_mb} and FOOTNOTE_MAX_UPLOAD_MB is {settings.max_upload_mb}; "
             "allowed: at least as much waiting as one upload may have."
+        )
+    if settings.index_url is not None and settings.index_url.endswith(".db") and settings.workers > 1:
+        raise SettingsError(
+            f"FOOTNOTE_INDEX_URL is a milvus-lite file and FOOTNOTE_WORKERS is {settings.workers}; "
+            "allowed: one process for a file, or the address of a Milvus server."
         )
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(

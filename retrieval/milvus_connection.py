@@ -168,6 +168,8 @@ def _told_apart(address: str) -> Iterator[None]:
         yield
     except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
         reason = getattr(error, "message", "") or type(error).__name__
+        if "://" not in address:
+            reason = f"{reason}; only one process can have the file open"
         raise Unavailable(
             f"The index in Milvus at {address} cannot be used: {str(reason).splitlines()[0][:300]}.",
             code="index_unavailable",

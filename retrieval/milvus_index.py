@@ -16,7 +16,7 @@ from retrieval.encoder import Encoder
 from retrieval.filters import DocumentFacts
 from retrieval.milvus_connection import TIMEOUT_S, MilvusConnection
 from retrieval.milvus_ledger import Ledger, Standing, open_ledger, resume_point
-from retrieval.milvus_schema import create_index, index_name
+from retrieval.milvus_schema import create_index, index_name, open_index
 from retrieval.milvus_view import GRACE_S, WAIT_S, MilvusView
 from retrieval.store import (
     CollectionState,
@@ -86,17 +86,27 @@ class MilvusIndex:
         standing = self._ledger.read(index)
         with self._database.read() as session:
             newest = session.scalar(select(func.max(Change.seq)).where(Change.collection_id == state.id)) or 0
-        created = create_index(self._connection, index, self._encoder.dim)
-        if (created and standing.stamp) or standing.seq > newest:
-            # Milvus lost it, or the database is an older copy of itself: what the ledger says is of something else.
+        there = open_index(self._connection, index)
+        if not there or standing.seq > newest:
             with self._ledger.writing(index, self._wait_s) as claimed:
                 if claimed is not None:
-                    self._ledger.publish(index, claimed, replace(claimed, seq=0, built=False, resume=""))
-            log.warning("index.restarted", collection=state.name, lost=created)
+                    self._restart(index, claimed, newest)
         facts = DatabaseFacts(self._database, state.id)
         return MilvusView(
             state.name, index, self._encoder.dim, self._connection, self._ledger, facts, grace_s=self._grace_s
         )
+
+    def _restart(self, index: str, standing: Standing, newest: int) -> None:
+        """Create what is not there, and have all taken in again where the ledger speaks of something else.
+
+        That is where Milvus lost the index, and where the database is an older copy of itself.
+        """
+        there = open_index(self._connection, index)
+        if not there:
+            create_index(self._connection, index, self._encoder.dim)
+        if standing.stamp and (not there or standing.seq > newest):
+            self._ledger.publish(index, standing, replace(standing, seq=0, built=False, resume=""))
+            log.warning("index.restarted", index=index, lost=not there)
 
     def _take_in(self, view: MilvusView, standing: Standing, state: CollectionState) -> None:
         if not standing.built:

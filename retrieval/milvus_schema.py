@@ -34,23 +34,29 @@ def index_name(collection_id: str, encoder: str) -> str:
     return f"footnote_{collection_id}_{hashlib.blake2b(encoder.encode(), digest_size=6).hexdigest()}"
 
 
-def create_index(connection: MilvusConnection, name: str, dim: int) -> bool:
-    """Create the collection if there is none, and have it loaded; false when it was there."""
+def open_index(connection: MilvusConnection, name: str) -> bool:
+    """Have the collection loaded; false where there is none."""
 
-    def create(client: Any) -> bool:
-        if client.has_collection(name, timeout=TIMEOUT_S):
+    def load(client: Any) -> bool:
+        there = bool(client.has_collection(name, timeout=TIMEOUT_S))
+        if there:
             client.load_collection(name, timeout=TIMEOUT_S)
-            return False
-        client.create_collection(
+        return there
+
+    return connection.call(load)
+
+
+def create_index(connection: MilvusConnection, name: str, dim: int) -> None:
+    """Create the collection, empty; only one process may do it at a time."""
+    connection.call(
+        lambda client: client.create_collection(
             name,
             schema=_schema(client, dim),
-            index_params=_indexes(client, lite=connection.lite),
+            index_params=_indexes(client),
             consistency_level="Strong",
             timeout=TIMEOUT_S,
         )
-        return True
-
-    return connection.call(create)
+    )
 
 
 def _schema(client: Any, dim: int) -> Any:
@@ -85,13 +91,13 @@ def _schema(client: Any, dim: int) -> Any:
     return schema
 
 
-def _indexes(client: Any, *, lite: bool) -> Any:
+def _indexes(client: Any) -> Any:
     indexes = client.prepare_index_params()
     # Exact under any filter: a graph would lose what a strict one lets pass. The vectors have length 1: IP is the cosine.
     indexes.add_index("dense", index_type="FLAT", metric_type="IP")
     indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=_BM25)
     indexes.add_index("document", index_type="INVERTED")
-    if not lite:  # which has no index of lists
+    if "lite" not in client.get_server_version(timeout=TIMEOUT_S):  # which has no index of lists
         for field in ("groups", "tags"):
             indexes.add_index(field, index_type="INVERTED")
     return indexes

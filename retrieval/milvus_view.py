@@ -90,26 +90,6 @@ class MilvusView:
                 if row["document"] not in allowed:
                     raise ValueError(f"chunk key {row['chunk']} belongs to document {row['document']}")
 
-    def update_facts(self, facts: DocumentFacts) -> bool:
-        """See ``View``."""
-        with self._ledger.writing(self.index, WAIT_S) as claimed:
-            if claimed is None:
-                return False
-            standing = self._cleaned(claimed)
-            rows = self._live_rows([facts.id])
-            tags, complete = document_tags(facts)
-            groups = sorted({group_tag(group) for group in facts.allowed_groups or ()})
-            stamp = standing.stamp + 1
-            renewed = [
-                row
-                | {"id": f"{row['id'].rpartition('.')[0]}.{stamp}", "since": stamp, "tags": tags, "groups": groups}
-                | {"everyone": facts.allowed_groups is None}
-                for row in rows
-            ]
-            if renewed:
-                self._publish(standing, renewed, rows, replace(standing, overflow=standing.overflow or not complete))
-            return bool(renewed)
-
     def remove_documents(self, ids: Iterable[str]) -> int:
         """See ``View``."""
         with self._ledger.writing(self.index, WAIT_S) as standing:

@@ -133,15 +133,6 @@ class CollectionView:
             if key in self._owner and key not in stale:
                 raise ValueError(f"chunk key {key} belongs to document {self._owner[key]}")
 
-    def update_facts(self, facts: DocumentFacts) -> bool:
-        """Replace a document's facts and keep its chunks; false when the document is not here."""
-        with self._writing, self._visible:
-            if facts.id not in self._facts:
-                return False
-            self._facts[facts.id] = facts
-            self._allowed.clear()
-            return True
-
     def remove_document(self, id_: str) -> bool:
         """Remove a document; false when it is not here."""
         return self.remove_documents([id_]) == 1

@@ -53,10 +53,6 @@ class View(Protocol):
         """
         ...
 
-    def update_facts(self, facts: DocumentFacts) -> bool:
-        """Replace a document's facts and keep its chunks; false when the document is not here."""
-        ...
-
     def remove_documents(self, ids: Iterable[str]) -> int:
         """Remove the documents that are here of ``ids``, all at one moment, and say how many were."""
         ...

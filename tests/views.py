@@ -136,13 +136,14 @@ class MilvusLite:
     def _open(self) -> None:
         from retrieval.milvus_connection import MilvusConnection
         from retrieval.milvus_ledger import open_ledger
-        from retrieval.milvus_schema import create_index
+        from retrieval.milvus_schema import create_index, open_index
         from retrieval.milvus_view import MilvusView
 
         self.connection = MilvusConnection(str(Path(self._folder.name) / "index.db"))
         # A writer that was crashed in this very process lives, as far as its number tells.
         self.ledger = open_ledger(self._database, expiry_s=0.0)
-        create_index(self.connection, self._index, self._dim)
+        if not open_index(self.connection, self._index):
+            create_index(self.connection, self._index, self._dim)
         self.view: View = MilvusView(
             "things",
             self._index,

@@ -14,14 +14,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from views import IMPLEMENTATIONS
 
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.lexical_analysis import Analysis
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.view import IndexedChunk, search_views
-from tests.views import IMPLEMENTATIONS
 
 DIM = 8
 WORDS = ["runs", "running", "holiday", "EX-104", "EX", "104", "Größe", "привет", "東京", "the", "v2.1", "alpha", "beta"]
@@ -94,14 +101,18 @@ class ViewMachine(RuleBasedStateMachine):
     def _document(self, id_, made):
         version = self.stored[id_][0].version + 1 if id_ in self.stored else 1
         created = datetime(2026, 1, 1 + IDS.index(id_), tzinfo=UTC)
-        facts = DocumentFacts(id_, f"x/{id_}", id_, None, "text/plain", version, made["metadata"], made["groups"], created)
+        facts = DocumentFacts(
+            id_, f"x/{id_}", id_, None, "text/plain", version, made["metadata"], made["groups"], created
+        )
         random = np.random.default_rng(made["seed"])
         chunks = []
         for at, text in enumerate(made["texts"]):
             vector = random.standard_normal(DIM).astype(np.float32)
             vector /= np.linalg.norm(vector)
             page = at // 2 + 1 if made["pages"] else None
-            chunks.append(IndexedChunk(self.next_key, f"Title {id_}", text, None if at == made["bare"] else vector, page))
+            chunks.append(
+                IndexedChunk(self.next_key, f"Title {id_}", text, None if at == made["bare"] else vector, page)
+            )
             self.next_key += 1
         return facts, tuple(chunks)
 

@@ -114,9 +114,8 @@ def test_allowed_keys_follow_changes_and_tell_true_from_one(view):
     assert view.allowed_keys(caller).tolist() == [1, 2, 7]
     assert view.allowed_keys(caller, parse_filter({"flag": True})).tolist() == [7]
     assert view.allowed_keys(caller, parse_filter({"flag": 1})).tolist() == []
-    assert view.update_facts(facts("pay"))
+    view.put_document(facts("pay"), [chunk(3, "pay")])
     assert view.allowed_keys(caller).tolist() == [1, 2, 3, 7]
-    assert not view.update_facts(facts("unknown"))
     view.remove_document("secret")
     assert view.allowed_keys(caller) is None
 
