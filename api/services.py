@@ -25,6 +25,7 @@ from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
 from retrieval.index import Index
+from retrieval.reranker import load_reranker
 from retrieval.verifier import DeterministicVerifier
 from retrieval.writer import Writer
 
@@ -65,6 +66,7 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             index=Index(database, encoder),
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
+            reranker=load_reranker(settings.reranker),
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
         spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)

@@ -17,6 +17,7 @@ from infra.tables import Collection, Document
 from ingest.chunking import UNNAMED_FINGERPRINT, ChunkingSettings, read_chunking
 from ingest.commit import delete_document
 from ingest.uploads import supersede
+from retrieval.ranking_settings import read_ranking
 
 DEFAULT_COLLECTION = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -35,17 +36,23 @@ def check_name(name: str) -> str:
 
 
 def create_collection(
-    session: Session, name: str, description: str | None = None, chunking: Mapping[str, Any] | None = None
+    session: Session,
+    name: str,
+    description: str | None = None,
+    chunking: Mapping[str, Any] | None = None,
+    ranking: Mapping[str, Any] | None = None,
 ) -> Collection:
-    """Add a collection; raises ``InvalidInput`` for a bad name or chunking settings and ``Conflict`` if it exists."""
+    """Add a collection; raises ``InvalidInput`` for a bad name or settings and ``Conflict`` if it exists."""
     check_name(name)
     settings = None if chunking is None else read_chunking(chunking).as_json()
+    ranked_by = None if ranking is None else read_ranking(ranking).as_json()
     moment = now()
     collection = Collection(
         id=new_id("col"),
         name=name,
         description=description,
         chunking=settings,
+        ranking=ranked_by,
         generation=1,
         created_at=moment,
         updated_at=moment,
@@ -70,6 +77,15 @@ def set_chunking(session: Session, collection: Collection, chunking: Mapping[str
     collection.chunking = None if chunking is None else settings.as_json()
     collection.updated_at = now()
     return has_documents_cut_otherwise(session, collection)
+
+
+def set_ranking(collection: Collection, ranking: Mapping[str, Any] | None) -> None:
+    """Give a collection other ranking settings; ``None`` = the defaults. Raises ``InvalidInput``.
+
+    They hold from the next search on: nothing has to be indexed again.
+    """
+    collection.ranking = None if ranking is None else read_ranking(ranking).as_json()
+    collection.updated_at = now()
 
 
 def has_documents_cut_otherwise(session: Session, collection: Collection) -> bool:
@@ -104,6 +120,7 @@ def describe(collection: Collection) -> dict[str, Any]:
         "name": collection.name,
         "description": collection.description,
         "chunking": read_chunking(collection.chunking).as_json(),
+        "ranking": read_ranking(collection.ranking).as_json(),
         "created_at": iso(collection.created_at),
         "updated_at": iso(collection.updated_at),
     }

@@ -16,6 +16,7 @@ from infra.tables import Change, ChunkRow, Collection, Document, DocumentVersion
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings, read_ranking
 from retrieval.view import IndexedChunk
 
 _BATCH = 500
@@ -24,13 +25,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection as a search finds it: its generation, and the number of its last change."""
+    """A collection as a search finds it: its generation, the number of its last change, and how it ranks."""
 
     id: str
     name: str
     generation: int
     encoder: str | None
     seq: int
+    ranking: RankingSettings = DEFAULT_RANKING
 
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
@@ -49,7 +51,10 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
+    return [
+        CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0), read_ranking(row.ranking))
+        for row in rows
+    ]
 
 
 def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
+from retrieval.fusion import Hit
 from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.ranking import Candidates, Mode, Ranked, rank
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
-__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
+__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "rank_views", "search_views"]
 
-Mode = Literal["hybrid", "dense", "lexical"]
 Keys = NDArray[np.int64]
 Vector = NDArray[np.float32]
 
@@ -49,19 +50,6 @@ class IndexedChunk:
     vector: Vector | None
     page: int | None = None
     repeated: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """What the two legs found: their scores by key, and the place of each in its document.
-
-    ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
-    """
-
-    dense: dict[int, float]
-    lexical: dict[int, float]
-    place: dict[int, tuple[str, int]]
-    share: float
 
 
 class CollectionView:
@@ -211,8 +199,14 @@ class CollectionView:
         return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
 
     def _candidates(
-        self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
-    ) -> _Candidates:
+        self,
+        query: str,
+        vector: Vector | None,
+        depth: int,
+        access: Access,
+        filter_: Filter | None,
+        settings: RankingSettings,
+    ) -> Candidates:
         """The ``depth`` best of each leg."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
@@ -227,7 +221,8 @@ class CollectionView:
                 # Without a single term it was found by a whole identifier.
                 full_match = self._lexical.full_match(query)
                 share = max(lexical.values()) / full_match if full_match else 1.0
-            return _Candidates(dense, lexical, place, share)
+            facts = {id_: self._facts[id_] for id_, _ in place.values()} if settings.weighs_documents else {}
+            return Candidates(dense, lexical, place, share, settings, self.name, facts)
 
     @property
     def documents(self) -> int:
@@ -266,32 +261,36 @@ def search_views(
     access: Access = EVERYTHING,
     filter_: Filter | None = None,
 ) -> list[Hit]:
-    """The ``k`` best chunks over all ``views``: the legs' candidates of all of them are fused together.
+    """The ``k`` best chunks over all ``views``, ranked by the default settings; see ``rank_views``."""
+    return rank_views(views, query, vector, mode=mode, k=k, access=access, filter_=filter_).hits[:k]
+
+
+def rank_views(
+    views: Sequence[CollectionView],
+    query: str,
+    vector: Vector | None,
+    *,
+    mode: Mode = "hybrid",
+    k: int = 10,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+    moment: datetime | None = None,
+) -> Ranked:
+    """Every candidate of both legs over all ``views`` (``k`` or more, if there are so many), best first: they are ranked
+    together.
 
     ``vector`` is the query's, from the encoder of the views' vectors; without one a hybrid search is a
     lexical one, and a dense search raises ``ValueError``. What the caller may not read, or the filter keeps
-    out, is neither scored nor returned.
+    out, is neither scored nor returned. ``settings`` are those of the views, in their order; ages of documents are counted
+    from ``moment``, by default now.
     """
     if mode == "dense" and vector is None:
         raise ValueError("a dense search needs the query's vector")
     depth = max(DEPTH, k)
-    dense: dict[int, float] = {}
-    lexical: dict[int, float] = {}
-    place: dict[int, tuple[str, int]] = {}
-    share = 0.0
-    for view in views:
-        found = view._candidates(
-            "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
-        )
-        dense |= found.dense
-        lexical |= found.lexical
-        place |= found.place
-        share = max(share, found.share)
-    if mode == "dense":
-        return single_leg(dense, dense=True)[:k]
-    if mode == "lexical":
-        return single_leg(lexical, dense=False)[:k]
-    all_that_match = len(lexical) < depth
-    weights = trust_lexical(share) if dense else DEFAULT_WEIGHTS
-    fused = fuse_min_max(dense, lexical, weights, lexical_min=0.0 if all_that_match else None)
-    return spread(fused, place)[:k]
+    words, meaning = "" if mode == "dense" else query, None if mode == "lexical" else vector
+    found = [
+        view._candidates(words, meaning, depth, access, filter_, each)
+        for view, each in zip(views, settings or [DEFAULT_RANKING] * len(views), strict=True)
+    ]
+    return rank(found, mode=mode, depth=depth, moment=moment)
