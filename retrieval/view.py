@@ -24,7 +24,16 @@ from retrieval.ranking import Candidates, Mode, Ranked, rank
 from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
-__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "rank_views", "search_views"]
+__all__ = [
+    "CollectionView",
+    "DocumentFacts",
+    "IndexedChunk",
+    "Mode",
+    "find_candidates",
+    "new_view",
+    "rank_views",
+    "search_views",
+]
 
 Keys = NDArray[np.int64]
 Vector = NDArray[np.float32]
@@ -289,8 +298,24 @@ def rank_views(
         raise ValueError("a dense search needs the query's vector")
     depth = max(DEPTH, k)
     words, meaning = "" if mode == "dense" else query, None if mode == "lexical" else vector
-    found = [
-        view._candidates(words, meaning, depth, access, filter_, each)
+    found = find_candidates(views, words, meaning, depth, access=access, filter_=filter_, settings=settings)
+    return rank(found, mode=mode, depth=depth, moment=moment)
+
+
+def find_candidates(
+    views: Sequence[CollectionView],
+    query: str,
+    vector: Vector | None,
+    depth: int,
+    *,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+) -> list[Candidates]:
+    """What each of ``views`` finds for ``rank``: the ``depth`` best of its lexical leg (none where ``query`` is empty), and
+    of its dense leg (none without a ``vector``).
+    """
+    return [
+        view._candidates(query, vector, depth, access, filter_, each)
         for view, each in zip(views, settings or [DEFAULT_RANKING] * len(views), strict=True)
     ]
-    return rank(found, mode=mode, depth=depth, moment=moment)
