@@ -57,7 +57,9 @@ class ServiceSubject:
         with self.engine.database.read() as session:
             loaded = load_passages(session, [hit.key for hit in hits], access)
         if any(hit.key not in loaded for hit in hits):
-            raise Conflict("The collection is being changed: fit its ranking when it rests.", code="collection_changing")
+            raise Conflict(
+                "The collection is being changed: fit its ranking when it rests.", code="collection_changing"
+            )
         return [loaded[hit.key] for hit in hits]
 
     async def answer(self, question: str, *, collection: str, mode: str, access: Access) -> Answer:

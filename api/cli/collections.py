@@ -102,7 +102,9 @@ def set_command(
         return
     counts = changed.get("counts")
     done = f"; {counts['modified']} of {counts['scanned']} documents were cut again" if counts else ""
-    out.print(f"{name}: {_shown(changed['chunking'])}; {_ranked(changed['ranking'])}{done}.", markup=False)
+    out.print(f"{name}: {_shown(changed['chunking'])}{done}.", markup=False)
+    if "ranking" in changes:
+        out.print(f"{name}: {_ranked(changed['ranking'])}.", markup=False)
 
 
 def _set_local(services: Services, name: str, changes: Mapping[str, dict[str, Any] | None]) -> dict[str, Any]:
