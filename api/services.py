@@ -26,6 +26,7 @@ from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
 from retrieval.index import Index
 from retrieval.indexing import IndexFiles
+from retrieval.reranker import load_reranker
 from retrieval.verifier import DeterministicVerifier
 from retrieval.views import Views
 from retrieval.writer import Writer
@@ -69,6 +70,7 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             index=index,
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
+            reranker=load_reranker(settings.reranker),
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
         spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)

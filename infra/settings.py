@@ -113,7 +113,7 @@ class Settings:
         None, _path, "Folder for what can be made again, such as converted models; unset = `cache` in the data folder."
     )
     reranker: str | None = _setting(
-        None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in."
+        None, str, "Cross-encoder that reorders results where a search asks for it: `none`, a name or a folder."
     )
     verifier: str = _setting(
         "deterministic", _choice("deterministic"), "Which verifier checks answers; `deterministic` needs no model."

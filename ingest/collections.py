@@ -18,6 +18,7 @@ from ingest.chunking import UNNAMED_FINGERPRINT, ChunkingSettings, read_chunking
 from ingest.commit import delete_document
 from ingest.uploads import supersede
 from retrieval.language import DEFAULT_LANGUAGE, check_language
+from retrieval.ranking_settings import read_ranking
 from retrieval.store import note_index_change
 
 DEFAULT_COLLECTION = "default"
@@ -42,11 +43,13 @@ def create_collection(
     description: str | None = None,
     chunking: Mapping[str, Any] | None = None,
     language: str | None = None,
+    ranking: Mapping[str, Any] | None = None,
 ) -> Collection:
-    """Add a collection; raises ``InvalidInput`` for a bad name, chunking settings or language and ``Conflict`` if it exists."""
+    """Add a collection; raises ``InvalidInput`` for a bad name, settings or language and ``Conflict`` if it exists."""
     check_name(name)
     check_language(language)
     settings = None if chunking is None else read_chunking(chunking).as_json()
+    ranked_by = None if ranking is None else read_ranking(ranking).as_json()
     moment = now()
     collection = Collection(
         id=new_id("col"),
@@ -54,6 +57,7 @@ def create_collection(
         description=description,
         chunking=settings,
         language=language,
+        ranking=ranked_by,
         generation=1,
         created_at=moment,
         updated_at=moment,
@@ -90,6 +94,15 @@ def set_language(session: Session, collection: Collection, language: str | None)
     note_index_change(session, collection.id)
 
 
+def set_ranking(collection: Collection, ranking: Mapping[str, Any] | None) -> None:
+    """Give a collection other ranking settings; ``None`` = the defaults. Raises ``InvalidInput``.
+
+    They hold from the next search on: nothing has to be indexed again.
+    """
+    collection.ranking = None if ranking is None else read_ranking(ranking).as_json()
+    collection.updated_at = now()
+
+
 def has_documents_cut_otherwise(session: Session, collection: Collection) -> bool:
     """Whether some documents of a collection were cut with other settings than its own."""
     otherwise = cut_otherwise(read_chunking(collection.chunking))
@@ -123,6 +136,7 @@ def describe(collection: Collection) -> dict[str, Any]:
         "description": collection.description,
         "chunking": read_chunking(collection.chunking).as_json(),
         "language": collection.language or DEFAULT_LANGUAGE,
+        "ranking": read_ranking(collection.ranking).as_json(),
         "created_at": iso(collection.created_at),
         "updated_at": iso(collection.updated_at),
     }

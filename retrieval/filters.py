@@ -161,6 +161,12 @@ def _scalar(name: str, path: str, value: object) -> Scalar:
     return value
 
 
+def moment_of(facts: DocumentFacts, name: str) -> datetime | None:
+    """The moment (UTC) that a field of the document holds, of several the latest; ``None`` where it is no date."""
+    kinds = [comparable(value) for value in field_values(facts, "", name)]
+    return max((value for kind, value in kinds if kind == "moment"), default=None)
+
+
 def _invalid(path: str, message: str) -> InvalidInput:
     return InvalidInput(f"{path}: {message}.", code="invalid_filter", errors=(FieldError(path, message),))
 

@@ -107,7 +107,13 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = s
     (plan.folder / STEP).unlink()
     sync_directory(plan.folder.parent)
     size = sum(path.stat().st_size for path in plan.folder.rglob("*") if path.is_file())
-    report_json = {"documents": step.documents, "chunks": step.chunks, "bytes": size, "dense": dense, "language": plan.language}
+    report_json = {
+        "documents": step.documents,
+        "chunks": step.chunks,
+        "bytes": size,
+        "dense": dense,
+        "language": plan.language,
+    }
     return Built(sha256, step.base_seq, report_json)
 
 

@@ -99,5 +99,7 @@ def _entries(chunks: Sequence[IndexedChunk], first: int) -> list[LexicalEntry]:
 
 def _write_vectors(file: BinaryIO, chunks: Sequence[IndexedChunk], dim: int) -> None:
     none = np.zeros(dim, dtype=np.float32)
-    for vector in surrounded_vectors([chunk.vector for chunk in chunks]):
-        file.write((none if vector is None else vector).tobytes())
+    file.writelines(
+        (none if vector is None else vector).tobytes()
+        for vector in surrounded_vectors([chunk.vector for chunk in chunks])
+    )

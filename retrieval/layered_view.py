@@ -40,7 +40,7 @@ class LayeredView:
     def put_documents(self, documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]]) -> None:
         """See ``View``."""
         documents = list(documents)
-        buried = self._buried(facts.id for facts, _ in documents)
+        buried = self._alive(facts.id for facts, _ in documents)
         self._check_keys(documents, buried)
         self._delta.put_documents(documents, then=lambda: self._bury(buried))
 
@@ -58,10 +58,10 @@ class LayeredView:
     def remove_documents(self, ids: Iterable[str]) -> int:
         """See ``View``."""
         ids = set(ids)
-        buried = self._buried(ids)
+        buried = self._alive(ids)
         return len(buried) + self._delta.remove_documents(ids, then=lambda: self._bury(buried))
 
-    def _buried(self, ids: Iterable[str]) -> list[int]:
+    def _alive(self, ids: Iterable[str]) -> list[int]:
         """The ordinals of those of ``ids`` that are alive in the base."""
         live = self._live
         found = (self.base.facts.ordinal_of(id_) for id_ in ids)
@@ -139,6 +139,15 @@ class LayeredView:
             while len(self._masks) > _MASKS_KEPT:
                 self._masks.popitem(last=False)
         return mask
+
+    def facts_of(self, ids: Iterable[str]) -> dict[str, DocumentFacts]:
+        """See ``View``."""
+        ids = set(ids)
+        found = self._delta.facts_of(ids)
+        for id_ in ids - found.keys():
+            for ordinal in self._alive([id_]):
+                found[id_] = self.base.facts.facts(ordinal)
+        return found
 
     @property
     def documents(self) -> int:

@@ -23,7 +23,7 @@ from retrieval.filters import DocumentFacts, Filter
 from retrieval.milvus_connection import TIMEOUT_S, MilvusConnection, Row
 from retrieval.milvus_filter import Facts, access_expression, filter_expressions
 from retrieval.milvus_ledger import Ledger, Standing
-from retrieval.milvus_rows import LIVE, NO_CHUNK, document_rows, document_tags, group_tag, query_terms
+from retrieval.milvus_rows import LIVE, NO_CHUNK, document_rows, query_terms
 from retrieval.milvus_schema import WRITTEN
 from retrieval.view import IndexedChunk
 from retrieval.views import Candidates, Keys, Vector
@@ -250,6 +250,11 @@ class MilvusView:
         return total
 
     # Contents
+
+    def facts_of(self, ids: Iterable[str]) -> dict[str, DocumentFacts]:
+        """See ``View``."""
+        known = self._facts()
+        return {id_: known[id_] for id_ in ids if id_ in known}
 
     @property
     def documents(self) -> int:

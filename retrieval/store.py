@@ -26,6 +26,7 @@ from infra.tables import (
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings, read_ranking
 from retrieval.view import IndexedChunk
 
 # The kind of a change that tells readers to open other files; it changes no document.
@@ -46,7 +47,7 @@ class BaseState:
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection as a search finds it: its generation, and the number of its last change.
+    """A collection as a search finds it: its generation, the number of its last change, and how it ranks.
 
     ``base`` is ``None`` where no files were built: the whole index is in memory then.
     """
@@ -58,6 +59,7 @@ class CollectionState:
     seq: int
     language: str | None = None
     base: BaseState | None = None
+    ranking: RankingSettings = DEFAULT_RANKING
 
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
@@ -92,6 +94,7 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
             seqs.get(row.id, 0),
             row.language,
             _base_state(generation),
+            read_ranking(row.ranking),
         )
         for row, generation in pairs
     ]

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,25 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
+from retrieval.fusion import Hit
 from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.ranking import Found, Mode, Ranked, rank
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
 from retrieval.selection import passing_documents
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.views import Candidates, View
 
-__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
+__all__ = [
+    "CollectionView",
+    "DocumentFacts",
+    "IndexedChunk",
+    "Mode",
+    "find_candidates",
+    "new_view",
+    "rank_views",
+    "search_views",
+]
 
-Mode = Literal["hybrid", "dense", "lexical"]
 Keys = NDArray[np.int64]
 Vector = NDArray[np.float32]
 
@@ -224,6 +234,11 @@ class CollectionView:
         with self._visible:
             return self._lexical.statistics(query)
 
+    def facts_of(self, ids: Iterable[str]) -> dict[str, DocumentFacts]:
+        """See ``View``."""
+        with self._visible:
+            return {id_: self._facts[id_] for id_ in ids if id_ in self._facts}
+
     @property
     def documents(self) -> int:
         """How many documents are visible."""
@@ -266,32 +281,54 @@ def search_views(
     access: Access = EVERYTHING,
     filter_: Filter | None = None,
 ) -> list[Hit]:
-    """The ``k`` best chunks over all ``views``: the legs' candidates of all of them are fused together.
+    """The ``k`` best chunks over all ``views``, ranked by the default settings; see ``rank_views``."""
+    return rank_views(views, query, vector, mode=mode, k=k, access=access, filter_=filter_).hits[:k]
+
+
+def rank_views(
+    views: Sequence[View],
+    query: str,
+    vector: Vector | None,
+    *,
+    mode: Mode = "hybrid",
+    k: int = 10,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+    moment: datetime | None = None,
+) -> Ranked:
+    """Every candidate of both legs over all ``views`` (``k`` or more, if there are so many), best first: they are ranked
+    together.
 
     ``vector`` is the query's, from the encoder of the views' vectors; without one a hybrid search is a
     lexical one, and a dense search raises ``ValueError``. What the caller may not read, or the filter keeps
-    out, is neither scored nor returned.
+    out, is neither scored nor returned. ``settings`` are those of the views, in their order; ages of documents are counted
+    from ``moment``, by default now.
     """
     if mode == "dense" and vector is None:
         raise ValueError("a dense search needs the query's vector")
     depth = max(DEPTH, k)
-    dense: dict[int, float] = {}
-    lexical: dict[int, float] = {}
-    place: dict[int, tuple[str, int]] = {}
-    share = 0.0
-    for view in views:
-        found = view.candidates(
-            "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
-        )
-        dense |= found.dense
-        lexical |= found.lexical
-        place |= found.place
-        share = max(share, found.share)
-    if mode == "dense":
-        return single_leg(dense, dense=True)[:k]
-    if mode == "lexical":
-        return single_leg(lexical, dense=False)[:k]
-    all_that_match = len(lexical) < depth
-    weights = trust_lexical(share) if dense else DEFAULT_WEIGHTS
-    fused = fuse_min_max(dense, lexical, weights, lexical_min=0.0 if all_that_match else None)
-    return spread(fused, place)[:k]
+    words, meaning = "" if mode == "dense" else query, None if mode == "lexical" else vector
+    found = find_candidates(views, words, meaning, depth, access=access, filter_=filter_, settings=settings)
+    return rank(found, mode=mode, depth=depth, moment=moment)
+
+
+def find_candidates(
+    views: Sequence[View],
+    query: str,
+    vector: Vector | None,
+    depth: int,
+    *,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+) -> list[Found]:
+    """What each of ``views`` finds for ``rank``: the ``depth`` best of its lexical leg (none where ``query`` is empty), and
+    of its dense leg (none without a ``vector``).
+    """
+    found = []
+    for view, each in zip(views, settings or [DEFAULT_RANKING] * len(views), strict=True):
+        best = view.candidates(query, vector, depth, access, filter_)
+        facts = view.facts_of({id_ for id_, _ in best.place.values()}) if each.weighs_documents else {}
+        found.append(Found(best.dense, best.lexical, best.place, best.share, each, view.name, facts))
+    return found

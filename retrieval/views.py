@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,6 +65,10 @@ class View(Protocol):
         An empty ``query`` leaves the lexical leg out, ``vector=None`` the dense one. Permission and filter are part of the
         search: what they keep out is not scored, and takes the place of nothing that passes.
         """
+        ...
+
+    def facts_of(self, ids: Iterable[str]) -> Mapping[str, DocumentFacts]:
+        """The facts of those of ``ids`` that are here."""
         ...
 
     @property

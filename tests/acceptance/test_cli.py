@@ -346,3 +346,23 @@ def test_index_files_from_build_to_rollback(shell: Shell, tmp_path: Path) -> Non
     assert (again.returncode, "no generation to go back to" in again.stderr) == (1, True)
     wrong = shell("index", "build", "--recall", "2", *on)
     assert (wrong.returncode, "recall" in wrong.stderr) == (1, True)
+
+
+def test_how_a_collection_ranks(shell: Shell, ingested: dict[str, Any]) -> None:
+    given = '{"dense_weight": 0.6, "weights": [{"filter": {"mime": "text/plain"}, "weight": 2}], "rerank": true}'
+    assert shell("collections", "create", "ranked", "--ranking", given).returncode == 0
+    listed = {row["name"]: row["ranking"] for row in shell.json("collections", "list")}
+    assert (listed["ranked"]["dense_weight"], listed["default"]["dense_weight"]) == (0.6, 0.5)
+    shown = shell("collections", "set", "ranked", "--ranking", '{"expand": 2}').stdout
+    assert "ranked: expand 2." in shown
+    assert "cut again" not in shown
+    assert "ranked: default ranking." in shell("collections", "set", "ranked", "--ranking", "default").stdout
+    for wrong in ("[]", '{"dense_weight": 2}', '{"weight": 1}'):
+        refused = shell("collections", "set", "ranked", "--ranking", wrong)
+        assert refused.returncode == 2
+        assert "anking" in refused.stderr
+    assert "no reranker is configured" in one_line(shell("search", "leave", "--rerank"), 2)
+    assert "reranker: ./gone is not a folder" in one_line(shell("search", "leave", FOOTNOTE_RERANKER="./gone"), 2)
+    wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3", "--no-collapse")["results"][0]
+    assert wide["text"] in wide["context"]["text"]
+    assert wide["duplicates"] == []

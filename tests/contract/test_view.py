@@ -198,7 +198,10 @@ class ViewMachine(RuleBasedStateMachine):
         for chunks in allowed.values():
             around = surrounding_texts([c.text for c in chunks], [c.repeated for c in chunks])
             for chunk, text in zip(chunks, around, strict=True):
-                body, wide = ANALYSIS.words(f"{chunk.context}\n{chunk.text}"), ANALYSIS.words(f"{chunk.context}\n{text}")
+                body, wide = (
+                    ANALYSIS.words(f"{chunk.context}\n{chunk.text}"),
+                    ANALYSIS.words(f"{chunk.context}\n{text}"),
+                )
                 own = ANALYSIS.identifiers(f"{chunk.context}\n{chunk.text}")
                 if asked & (set(body) | set(wide)) or whole & set(own):
                     counted[chunk.key] = (Counter(body), Counter(wide), Counter(own))

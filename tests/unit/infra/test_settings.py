@@ -26,7 +26,7 @@ GOOD = {
     "encoder": ("/models/e5", "/models/e5"),
     "encoder_runtime": ("openvino", "openvino"),
     "cache_dir": ("/var/cache/footnote", Path("/var/cache/footnote")),
-    "reranker": ("none", "none"),
+    "reranker": ("/models/reranker", "/models/reranker"),
     "verifier": ("deterministic", "deterministic"),
     "llm_base_url": ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1"),
     "llm_model": ("qwen", "qwen"),
@@ -54,7 +54,6 @@ GOOD = {
 BAD = {
     "database_url": ("mysql://h/db", "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
     "encoder_runtime": ("onnx", "one of auto, torch, openvino"),
-    "reranker": ("big", "one of none"),
     "verifier": ("oracle", "one of deterministic"),
     "llm_base_url": ("127.0.0.1:8080", "an address starting with http:// or https://"),
     "llm_api": ("grpc", "one of openai, tgi"),
