@@ -247,7 +247,8 @@ def identifiers(text: str) -> list[str]:
     """Words that hold a digit, whole, lower-cased and without the signs within: "EX-104" -> "ex104"."""
     found = []
     for word in _JOINED.findall(text):
-        if any(character.isdigit() for character in word):
+        # The first question takes no time, and answers for most words.
+        if not word.isalpha() and any(character.isdigit() for character in word):
             bare = _SIGNS.sub("", word).lower()
             if len(bare) <= _LONGEST_TOKEN:
                 found.append(bare)
