@@ -12,7 +12,14 @@ import sys
 from pathlib import Path
 
 NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document")
-NEED_DATA = ("bench.retrieval", "bench.chunking", "bench.reembedding", "bench.verifier", "bench.answerability")
+NEED_DATA = (
+    "bench.retrieval",
+    "bench.precision",
+    "bench.chunking",
+    "bench.reembedding",
+    "bench.verifier",
+    "bench.answerability",
+)
 
 
 def main() -> None:

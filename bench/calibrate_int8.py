@@ -60,7 +60,9 @@ def main() -> None:
     inputs = [calibrate_input(found, group.weights) for found, group in zip(values, groups, strict=True)]
     calibration = Calibration(DEFAULT_WEIGHTS_SHA256, inputs)
     write_calibration(calibration, options.out)
-    print(f"{options.out}: {len(calibration.inputs)} inputs of linear layers, from {len(texts)} texts, {len(values[0])} tokens")
+    print(
+        f"{options.out}: {len(calibration.inputs)} inputs of linear layers, from {len(texts)} texts, {len(values[0])} tokens"
+    )
 
 
 if __name__ == "__main__":

@@ -44,10 +44,10 @@ def commit_document(
     vectors: Mapping[str, bytes],
     document: Document | None,
 ) -> Document:
-    """Store ``prepared`` as the newest version of ``document``, its row (``None``: there is none); call inside one ``Database.write()``.
+    """Store ``prepared`` as the newest version of ``document``, its row (``None``: there is none yet).
 
-    ``vectors`` holds the new embeddings (float32 bytes by hash); those not in it must be stored already, else
-    ``VectorVanished`` is raised and the caller encodes again.
+    Call inside one ``Database.write()``. ``vectors`` holds the new embeddings (float32 bytes by hash); those not in it must be
+    stored already, else ``VectorVanished`` is raised and the caller encodes again.
     """
     moment = now()
     text_sha = _store_text(session, prepared)
@@ -256,9 +256,7 @@ def _text_hash(parsed: ParsedDocument) -> tuple[str, list[list[Any]]]:
 def _store_text(session: Session, prepared: Prepared) -> str:
     digest, elements = _text_hash(prepared.parsed)
     if session.scalar(select(ExtractedText.sha256).where(ExtractedText.sha256 == digest)) is None:
-        session.execute(
-            insert(ExtractedText), [{"sha256": digest, "text": prepared.parsed.text, "elements": elements}]
-        )
+        session.execute(insert(ExtractedText), [{"sha256": digest, "text": prepared.parsed.text, "elements": elements}])
     return digest
 
 

@@ -142,8 +142,9 @@ def load_encoder(
 
     ``runtime`` says which library runs it; ``auto`` measures which is the faster on this machine and keeps the answer
     and the converted model under ``cache``, or does so at each load without one. The vectors, and so the encoder's
-    name, are the same. ``INT8_ENCODER`` has a name of its own and runs in OpenVINO on a CPU only. Only a name on the hub uses the
-    network. Raises ``SettingsError`` when the model cannot be loaded or run, or the built-in one's weights are not the published file.
+    name, are the same. ``INT8_ENCODER`` has a name of its own and runs in OpenVINO on a CPU only. Only a name on the hub
+    uses the network. Raises ``SettingsError`` when the model cannot be loaded or run, or the built-in one's weights are not the
+    published file.
     """
     # Imported here because PyTorch takes seconds, and a command line that does not encode need not wait for it.
     from retrieval.encoder_choice import choose_int8, choose_runtime  # noqa: PLC0415
@@ -161,11 +162,13 @@ def load_encoder(
         name = f"{DEFAULT_ENCODER}@{digest[:8]}"
         if name_or_path == INT8_ENCODER:
             calibration = read_calibration(INT8_CALIBRATION)
+            if calibration.weights_sha256 != digest:
+                raise SettingsError(
+                    f"The encoder's calibration {INT8_CALIBRATION.name} is for other weights: reinstall."
+                )
             both = hashlib.sha256(f"{digest} {_file_sha256(INT8_CALIBRATION)}".encode()).hexdigest()
             int8_name = f"{INT8_ENCODER}@{both[:8]}"
-            return SentenceEncoder(
-                model, int8_name, choose_int8(model, (name, int8_name), calibration, runtime, cache)
-            )
+            return SentenceEncoder(model, int8_name, choose_int8(model, (name, int8_name), calibration, runtime, cache))
     else:
         path = Path(name_or_path).expanduser()
         local = path.is_dir()

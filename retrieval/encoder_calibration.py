@@ -35,7 +35,7 @@ class QuantizedInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Channel ``i`` is divided by ``2 ** (smoothing[i] / 8)``, which the layers' weights are multiplied with, so that a channel of
     large values does not take the others' resolution (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438); then the integer is
     ``round(x / step) + zero``. Whole exponents and a rounded step give every machine the same integers. ``outputs`` is how
-    many values each of the layers computes.
+    many values each of the layers computes, ascending.
     """
 
     smoothing: list[int]
@@ -98,4 +98,4 @@ def calibrate_input(values: Array, weights: Sequence[Array]) -> QuantizedInput:
     low = min(float((values.min(axis=0) / of_channel).min()), 0.0)
     high = max(float((values.max(axis=0) / of_channel).max()), 1e-6)
     step = float(f"{(high - low) / 255:.{_STEP_DIGITS}g}")
-    return QuantizedInput(smoothing, step, round(-low / step), [len(each) for each in weights])
+    return QuantizedInput(smoothing, step, round(-low / step), sorted(len(each) for each in weights))

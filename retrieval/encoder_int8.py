@@ -74,7 +74,7 @@ def quantize(network: Network, calibration: Calibration) -> Network:
     changed = network.clone()
     groups = linear_groups(changed)
     expected = [(len(entry.smoothing), list(entry.outputs)) for entry in calibration.inputs]
-    there = [(group.weights[0].shape[1], [len(each) for each in group.weights]) for group in groups]
+    there = [(group.weights[0].shape[1], sorted(len(each) for each in group.weights)) for group in groups]
     if expected != there:
         raise Unconvertible("its linear layers are not those of the calibration")
     for group, entry in zip(groups, calibration.inputs, strict=True):

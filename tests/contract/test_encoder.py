@@ -32,7 +32,12 @@ def converted():
     return load_encoder("all-MiniLM-L6-v2", runtime="openvino", cache=CACHE_DIR)
 
 
-@pytest.fixture(params=["builtin", "converted", "hashing"])
+@pytest.fixture(scope="module")
+def int8():
+    return load_encoder("all-MiniLM-L6-v2-int8", runtime="auto", cache=CACHE_DIR)
+
+
+@pytest.fixture(params=["builtin", "converted", "int8", "hashing"])
 def encoder(request):
     return HashingEncoder() if request.param == "hashing" else request.getfixturevalue(request.param)
 
