@@ -3,9 +3,9 @@
     python -m bench.speed [--documents 400] [--queries 200] [--encoder NAME,NAME] [--runtime auto|torch|openvino]
 
 Searches over HTTP are timed beside encoding the same question, FAISS and BM25 alone on the same collection; ingestion beside
-``SentenceTransformer.encode`` and txtai (``bench/ingest_speed.py``), with each of the built-in encoders. Rounds alternate, so that
-a machine that slows down slows all of them. Writes ``bench/speed.json`` and prints a table. Absolute times depend on the machine:
-the ratios are the result.
+``SentenceTransformer.encode`` and txtai (``bench/ingest_speed.py``), with each of the built-in encoders. Rounds alternate, so
+that a machine that slows down slows all of them. Writes ``bench/speed.json`` and prints a table. Absolute times depend on the
+machine: the ratios are the result.
 """
 
 from __future__ import annotations
