@@ -28,8 +28,9 @@ INT8_CALIBRATION = Path(__file__).with_name("weights") / f"{INT8_ENCODER}.json"
 class Encoder(Protocol):
     """Turns texts into vectors whose inner product is their cosine.
 
-    Implementations may be called from several threads. The same text gives the same vector up to rounding
-    (cosine >= .9999), however it is batched.
+    Implementations may be called from several threads. The same text gives the same vector up to rounding, however it is
+    batched: a cosine of at least .9999, and .999 for documents in int8, where a value near the border of two integers may
+    fall on either side.
     """
 
     @property
