@@ -73,7 +73,8 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
 def scales(smoothing: Sequence[int]) -> NDArray[np.float64]:
     """``2 ** (e / 8)`` of each exponent, to the bit the same everywhere."""
     exponents = np.asarray(smoothing, dtype=np.int64)
-    return np.ldexp(np.asarray(_EIGHTHS)[exponents % 8], exponents // 8)
+    found: NDArray[np.float64] = np.ldexp(np.asarray(_EIGHTHS)[exponents % 8], exponents // 8)
+    return found
 
 
 def quantize_weights(weights: Array, smoothing: Sequence[int]) -> tuple[NDArray[np.int8], Array]:
