@@ -15,6 +15,7 @@ NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document", "bench.fil
 NEED_DATA = (
     "bench.retrieval",
     "bench.ablation",
+    "bench.precision",
     "bench.chunking",
     "bench.reembedding",
     "bench.verifier",

@@ -59,6 +59,7 @@ def bench_ingest(
     if index is not None:
         times["txtai"] = Times()
     cosines: list[float] = []
+    means: list[float] = []
     sizes: list[int] = []
     for turn, start in enumerate(range(0, len(documents), part_size)):
         part = documents[start : start + part_size]
@@ -80,13 +81,16 @@ def bench_ingest(
             sizes.append(len(texts))
             reference = results["sentence_transformers"]
             reference /= np.linalg.norm(reference, axis=1, keepdims=True)
-            cosines.append(float((results["encode_alone"] * reference).sum(axis=1).min()))
+            found = (results["encode_alone"] * reference).sum(axis=1)
+            cosines.append(float(found.min()))
+            means.append(float(found.mean()))
     tokens = encoder.count_tokens(texts)
     result: dict[str, Any] = {
         "runtime": f"{encoder.runtime} {encoder.precision}",
         "chunks": sum(sizes),
         "tokens_per_chunk": round(statistics.mean(tokens)),
         "lowest_cosine_to_float32": round(min(cosines), 6),
+        "mean_cosine_to_float32": round(statistics.mean(means), 6),
     }
     for name, taken in times.items():
         result[f"{name}_chunks_per_s"] = round(sum(sizes) / sum(taken.wall), 1)

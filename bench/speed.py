@@ -1,10 +1,11 @@
 """Search and ingestion beside their bare parts, in one run.
 
-    python -m bench.speed [--documents 400] [--queries 200] [--runtime auto|torch|openvino]
+    python -m bench.speed [--documents 400] [--queries 200] [--encoder NAME,NAME] [--runtime auto|torch|openvino]
 
 Searches over HTTP are timed beside encoding the same question, FAISS and BM25 alone on the same collection; ingestion beside
-``SentenceTransformer.encode`` and txtai (``bench/ingest_speed.py``). Rounds alternate, so that a machine that slows down slows
-all of them. Writes ``bench/speed.json`` and prints a table. Absolute times depend on the machine: the ratios are the result.
+``SentenceTransformer.encode`` and txtai (``bench/ingest_speed.py``), with each of the built-in encoders. Rounds alternate, so
+that a machine that slows down slows all of them. Writes ``bench/speed.json`` and prints a table. Absolute times depend on the
+machine: the ratios are the result.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from api.services import Services, open_services
 from bench.ingest_speed import bench_ingest
 from infra.settings import load_settings
 from ingest.document import DocumentInput
+from retrieval.encoder import DEFAULT_ENCODER, INT8_ENCODER
 from retrieval.store import find_collections
 from tests.service import running_service
 
@@ -96,27 +99,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=400)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--encoder", default=f"{DEFAULT_ENCODER},{INT8_ENCODER}")
     parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino"))
     options = parser.parse_args()
     rng = random.Random(1)
     queries = [
         f"how many days before the {rng.choice(_WORDS)} of the {rng.choice(_WORDS)}" for _ in range(options.queries)
     ]
+    documents = make_documents(options.documents)
+    result = {name: bench_encoder(name, options.runtime, documents, queries) for name in options.encoder.split(",")}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for encoder, groups in result.items():
+        for group, values in groups.items():
+            for name, value in values.items():
+                print(f"{encoder:24} {group:8} {name:28} {value}")
+
+
+def bench_encoder(
+    encoder: str, runtime: str, documents: Sequence[DocumentInput], queries: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Ingestion and search with ``encoder``, and the load that other programs put on the machine before each."""
     with tempfile.TemporaryDirectory() as folder:
-        overrides = {"data_dir": f"{folder}/data", "auth": "off", "encoder_runtime": options.runtime}
-        settings = load_settings(overrides=overrides)
-        with open_services(settings) as services:
-            ingest = bench_ingest(services, COLLECTION, make_documents(options.documents))
+        overrides = {"data_dir": f"{folder}/data", "auth": "off", "encoder": encoder, "encoder_runtime": runtime}
+        environment = {"FOOTNOTE_ENCODER": encoder, "FOOTNOTE_ENCODER_RUNTIME": runtime}
+        with open_services(load_settings(overrides=overrides)) as services:
+            others = others_load()
+            ingest = bench_ingest(services, COLLECTION, documents)
             with (
-                running_service(Path(folder), FOOTNOTE_ENCODER_RUNTIME=options.runtime) as service,
+                running_service(Path(folder), **environment) as service,
                 httpx.Client(base_url=service.url, timeout=60) as client,
             ):
                 search = bench_search(services, client, queries)
-    result = {"ingest": ingest, "search": search}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    for group, values in result.items():
-        for name, value in values.items():
-            print(f"{group:8} {name:28} {value}")
+    return {"ingest": {"others_load_before": others, **ingest}, "search": search}
+
+
+def others_load(seconds: float = 2.0) -> float:
+    """Processors that other programs keep busy, over ``seconds``: absolute times and ratios are to be trusted below about .3."""
+    return round(psutil.cpu_percent(interval=seconds) / 100 * (psutil.cpu_count() or 1), 2)
 
 
 if __name__ == "__main__":

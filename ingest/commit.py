@@ -37,21 +37,24 @@ class VectorVanished(Exception):  # noqa: N818 - a signal to encode again, not a
 
 
 def commit_document(
-    session: Session, collection: Collection, prepared: Prepared, encoder: str, vectors: Mapping[str, bytes]
+    session: Session,
+    collection: Collection,
+    prepared: Prepared,
+    encoder: str,
+    vectors: Mapping[str, bytes],
+    document: Document | None,
 ) -> Document:
-    """Store ``prepared`` as the newest version; call inside one ``Database.write()``.
+    """Store ``prepared`` as the newest version of ``document``, its row (``None``: there is none yet).
 
-    ``vectors`` holds the new embeddings (float32 bytes by hash); those not in it must be stored already, else
-    ``VectorVanished`` is raised and the caller encodes again.
+    Call inside one ``Database.write()``. ``vectors`` holds the new embeddings (float32 bytes by hash); those not in it must be
+    stored already, else ``VectorVanished`` is raised and the caller encodes again.
     """
     moment = now()
-    document = find_document(session, collection.id, prepared.external_id)
+    text_sha = _store_text(session, prepared)
     if document is None:
         document = _new_document(collection.id, prepared.external_id, prepared.parsed.mime)
-        session.add(document)
-    text_sha = _store_text(session, prepared)
-    number = document.version + 1
-    document.version = number
+    removed = _remove_chunks(session, document.id) if document.version else set()
+    document.version += 1
     document.status = "ready"
     document.error_code = document.error = None
     document.source_hash = prepared.source_hash
@@ -63,10 +66,14 @@ def commit_document(
     document.allowed_groups = None if groups is None else sorted(set(groups))
     document.caller_version = prepared.attributes.version
     document.updated_at = moment
+    document.chunking = prepared.chunking
+    document.chunk_count = len(prepared.chunks)
+    session.add(document)
+    session.flush()
     session.add(
         DocumentVersion(
             document_id=document.id,
-            number=number,
+            number=document.version,
             text_sha256=text_sha,
             source_hash=prepared.source_hash,
             title=document.title,
@@ -77,8 +84,7 @@ def commit_document(
             created_at=moment,
         )
     )
-    session.flush()
-    replace_chunks(session, document, prepared.chunks, prepared.chunking, encoder, vectors)
+    _store_chunks(session, document, prepared.chunks, encoder, vectors, removed)
     if collection.encoder is None:
         collection.encoder = encoder
     return document
@@ -99,6 +105,18 @@ def replace_chunks(
     removed = _remove_chunks(session, document.id)
     document.chunking = chunking
     document.chunk_count = len(chunks)
+    _store_chunks(session, document, chunks, encoder, vectors, removed)
+
+
+def _store_chunks(
+    session: Session,
+    document: Document,
+    chunks: Sequence[PreparedChunk],
+    encoder: str,
+    vectors: Mapping[str, bytes],
+    removed: set[str],
+) -> None:
+    """Store the chunks of a document that has none any more; ``removed`` are the vectors' hashes of those that it had."""
     _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
     # A part at a time: the rows of a large document are many times as large as its text.
     for start in range(0, len(chunks), _BATCH):
@@ -208,6 +226,17 @@ def find_document(session: Session, collection_id: str, external_id: str) -> Doc
     )
 
 
+def find_documents(session: Session, collection_id: str, external_ids: Iterable[str]) -> dict[str, Document]:
+    """The documents' rows by external id, whatever their status; those that there are."""
+    found: dict[str, Document] = {}
+    for part in _parts(external_ids):
+        rows = session.scalars(
+            select(Document).where(Document.collection_id == collection_id, Document.external_id.in_(part))
+        )
+        found.update((row.external_id, row) for row in rows)
+    return found
+
+
 def has_text(session: Session, document: Document, parsed: ParsedDocument) -> bool:
     """Whether the document's version has exactly the text and elements of ``parsed``."""
     stored = session.scalar(
@@ -226,9 +255,8 @@ def _text_hash(parsed: ParsedDocument) -> tuple[str, list[list[Any]]]:
 
 def _store_text(session: Session, prepared: Prepared) -> str:
     digest, elements = _text_hash(prepared.parsed)
-    if session.get(ExtractedText, digest) is None:
-        session.add(ExtractedText(sha256=digest, text=prepared.parsed.text, elements=elements))
-        session.flush()
+    if session.scalar(select(ExtractedText.sha256).where(ExtractedText.sha256 == digest)) is None:
+        session.execute(insert(ExtractedText), [{"sha256": digest, "text": prepared.parsed.text, "elements": elements}])
     return digest
 
 

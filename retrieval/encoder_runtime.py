@@ -29,7 +29,7 @@ class Runtime(Protocol):
 
     @property
     def precision(self) -> str:
-        """The arithmetic of documents: ``float32``, ``bfloat16`` or ``float16``."""
+        """The arithmetic of documents: ``float32``, ``bfloat16``, ``float16`` or ``int8``."""
         ...
 
     @property

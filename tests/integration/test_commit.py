@@ -21,6 +21,7 @@ from ingest.pipeline import Ingestion, ingest_batch
 from ingest.reading import document_text
 from retrieval.access import EVERYTHING
 from retrieval.search import SearchQuery, search
+from retrieval.store import latest_seq
 
 PARKING = "# Parking\n\nVisitors park in bay Zeta-7 behind the depot.\n"
 LEAVE = "# Leave\n\nEngineers accrue 2.25 days of leave a month.\n"

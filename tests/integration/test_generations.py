@@ -1,4 +1,4 @@
-"""Generations: built beside the live one, promoted and rolled back in one step, followed by every reader, merged with what changed."""
+"""Generations: built beside the live one, promoted and rolled back in one step, followed by readers, merged with changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fill(files: IndexFiles, count: int = 30) -> None:
     items = [
         DocumentInput(
             f"d{n}",
-            text=f"# Rule {n}\n\nRule {n} speaks of wagon {n * 7} and of depot {n % 4}.\n\n## More\n\nThe brake of wagon {n * 7}.",
+            text=f"# Rule {n}\n\nRule {n} speaks of wagon {n * 7}, depot {n % 4}.\n\n## More\n\nThe brake of wagon {n * 7}.",
             attributes=Attributes(allowed_groups=["hr"] if n % 3 == 0 else None, metadata={"depot": n % 4}),
         )
         for n in range(count)
