@@ -193,15 +193,18 @@ def _ask(folder: Path, question: Question, sample: list[DocumentFacts]) -> dict[
     if whole[: len(sample)].tolist() != one_by_one:
         raise SystemExit(f"{label}: the mask and Filter.matches do not agree")
     starts = np.arange(0, (len(file) + 1) * _CHUNKS, _CHUNKS)
-    begin = time.perf_counter()
-    position_mask(whole, starts)
+    spreading = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        position_mask(whole, starts)
+        spreading.append(time.perf_counter() - begin)
     return {
         "question": label,
         "passing": int(whole.sum()),
         "share": float(whole.mean()),
         "first_ms": min(times) * 1e3,
         "kept_us": kept * 1e6,
-        "position_mask_ms": (time.perf_counter() - begin) * 1e3,
+        "position_mask_ms": min(spreading) * 1e3,
         "one_by_one_ms": loop * 1e3,
     }
 
