@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document", "bench.filters")
+NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document", "bench.filters", "bench.lexical_index")
 NEED_DATA = (
     "bench.retrieval",
     "bench.ablation",

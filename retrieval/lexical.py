@@ -133,21 +133,25 @@ class TantivyLexical:
         self._wanted = lengths
         builder = SchemaBuilder().add_integer_field("key", stored=False, indexed=True, fast=True)
         self._schema = text_fields(builder).build()
-        self._index = Index(self._schema)
-        register_tokenizer(self._index)
-        # One thread: segments are the same each time.
-        self._writer = self._index.writer(_WRITER_BYTES, 1)
         self._lock = threading.Lock()
         # The number of terms in each field of each visible chunk, and of those to come; None = to be removed.
         self._lengths: dict[int, tuple[int, ...]] = {}
         self._pending: dict[int, tuple[int, ...] | None] = {}
         self._totals = [0] * len(FIELDS)
-        self._searcher = self._index.searcher()
         # What the library counts where that is not what is visible.
         self._raw: RawCounts | None = None
-        self._removed = False
+        self._start()
         self._counted: dict[Term, int] = {}
         self._filters: OrderedDict[int, _Allowed] = OrderedDict()
+
+    def _start(self) -> None:
+        """An index without anything in it, nor any memory of what was."""
+        self._index = Index(self._schema)
+        register_tokenizer(self._index)
+        # One thread: segments are the same each time.
+        self._writer = self._index.writer(_WRITER_BYTES, 1)
+        self._searcher = self._index.searcher()
+        self._removed = False
 
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """See ``LexicalIndex``."""
@@ -183,8 +187,7 @@ class TantivyLexical:
                     self._count(lengths, 1)
             self._pending = {}
             if not self._lengths:
-                self._writer.delete_all_documents()
-                self._removed = False
+                self._start()
             self._show()
             self._level()
 

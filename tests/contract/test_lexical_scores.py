@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lexical_model import Bm25, in_files, in_memory
 
@@ -93,6 +93,17 @@ def test_any_mask_gives_the_best_of_what_it_allows(both, seed, share, runs, quer
         agrees(index.search(query, k, mask), model.search(query, k, mask))
 
 
+def test_strict_masks_of_a_larger_index(make):
+    """Where few blocks of positions hold what is allowed, these blocks are part of the query."""
+    texts = [" ".join(text.split()[:6]) for text in made_up(4000, seed=8)]
+    index, model = make(texts), Bm25(texts)
+    for allowed in ([0], [3999], [63, 64], range(100, 130), range(0, 4000, 700), [127, 128, 2047, 2048]):
+        mask = np.zeros(4000, dtype=np.bool_)
+        mask[list(allowed)] = True
+        for query in ("bal don", "tur rur"):
+            agrees(index.search(query, 10, mask), model.search(query, 10, mask))
+
+
 def test_a_mask_that_changes_is_read_again(both):
     index, model = both
     mask = np.zeros(len(model.words), dtype=np.bool_)
@@ -156,6 +167,7 @@ def test_no_chunks_are_an_index_too(make):
 
 
 @settings(max_examples=15, deadline=None)
+@example([(True, 0, 0), (False, 0, 0), (True, 0, 0)])
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 500)), min_size=1, max_size=40))
 def test_what_was_removed_counts_no_longer(changes):
     """After any changes, each with a commit of its own, scores are those of what is there."""

@@ -148,8 +148,14 @@ def test_many_parts_are_merged_into_one_in_order(tmp_path):
     assert len(meta["segments"]) == 1
     assert [at for at, _ in index.search("every", 50)] == list(range(50))
     # Fewer than eight stay apart, and still give equal scores by position.
-    apart = in_files(tmp_path / "apart", entries(0, 1000), parts=4)
-    assert len(json.loads((tmp_path / "apart/index/meta.json").read_bytes())["segments"]) == 4
+    builder = LexicalBuilder(tmp_path / "apart")
+    for start, end in ((0, 5), (5, 25), (25, 40), (40, 200), (200, 1000)):
+        builder.add(entries(start, end))
+        builder.commit()
+    builder.finish()
+    meta = json.loads((tmp_path / "apart/index/meta.json").read_bytes())
+    assert [segment["max_doc"] for segment in meta["segments"]] == [5, 20, 15, 160, 800]
+    apart = LexicalFile.open(tmp_path / "apart")
     assert [at for at, _ in apart.search("every", 600)] == list(range(600))
 
 
