@@ -39,6 +39,8 @@ TIMEOUT_S = 15.0
 # Rows of one write: 500 of the longest texts and vectors stay below the 64 MiB that a Milvus server accepts.
 WRITE_ROWS = 500
 _PAGE = 4_000
+# Milvus-lite indexes the terms of what it has not moved to disk anew at every search.
+_LITE_FLUSH_ROWS = 1_000
 
 Row = dict[str, Any]
 _T = TypeVar("_T")
@@ -57,6 +59,7 @@ class MilvusConnection:
         self._url = str(Path(url).expanduser().absolute()) if self.lite else url
         self._token = token
         self._client: Any = None
+        self._unflushed: dict[str, int] = {}
         self._opening = threading.Lock()
         self._turn = threading.Lock() if self.lite else nullcontext()
 
@@ -136,14 +139,21 @@ class MilvusConnection:
         for start in range(0, len(rows), WRITE_ROWS):
             each()
             self.call(partial(_upsert, name, list(rows[start : start + WRITE_ROWS])))
+        if self.lite:
+            self._unflushed[name] = self._unflushed.get(name, 0) + len(rows)
+            if self._unflushed[name] >= _LITE_FLUSH_ROWS:
+                self._unflushed[name] = 0
+                self.call(lambda client: client.flush(name, timeout=TIMEOUT_S))
 
     def drop(self, name: str) -> None:
         """Drop a collection, if it is there."""
         self.call(lambda client: client.drop_collection(name, timeout=TIMEOUT_S))
 
     def delete(self, name: str, where: str) -> None:
-        """Delete the rows that match."""
-        self.call(lambda client: client.delete(name, filter=where, timeout=TIMEOUT_S))
+        """Delete the rows that match, as of now: deletion by expression may miss what was written a moment ago."""
+        ids = [row["id"] for row in self.query(name, where, ["id"])]
+        for start in range(0, len(ids), _PAGE):
+            self.call(partial(_delete, name, ids[start : start + _PAGE]))
 
     def close(self) -> None:
         """Disconnect; of milvus-lite also let the file go."""
@@ -160,6 +170,10 @@ class MilvusConnection:
 
 def _upsert(name: str, rows: Sequence[Row], client: Any) -> None:
     client.upsert(name, rows, timeout=TIMEOUT_S)
+
+
+def _delete(name: str, ids: Sequence[str], client: Any) -> None:
+    client.delete(name, ids=list(ids), timeout=TIMEOUT_S)
 
 
 @contextmanager
