@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
 import typer
 
+from api.cli.cluster import RAY_OPTION, on_ray
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
 from api.cli.manifest import read_manifest
 from api.cli.place import kind_of
@@ -26,12 +28,11 @@ from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
 from ingest.directory import walk
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
+from ingest.lanes import Lanes
 from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from ingest.source import SourceSettings, ensure_source
 from retrieval.access import EVERYTHING
-
-_BATCH = 16
 
 
 def ingest(
@@ -58,6 +59,7 @@ def ingest(
     watching: bool = typer.Option(
         False, "--watch", help="Stay, and sync a folder again whenever something in it changes."
     ),
+    ray: str = RAY_OPTION,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
@@ -70,11 +72,13 @@ def ingest(
     )
     if watching and (server is not None or files or any(each.kind != "directory" for each in settings)):
         raise InvalidInput("--watch works on folders of this machine, without --server.")
+    if ray is not None and server is not None:
+        raise InvalidInput("--ray works on the data folder, without --server.")
     started = time.perf_counter()
     if server is not None:
         told = _on_server(server, key, collection, files, settings, prune)
     else:
-        with local_services() as services:
+        with local_services() as local, on_ray(local, ray) as services:
             told = _in_folder(services, collection, files, settings, prune and manifest is not None)
             if watching:
                 report(told, time.perf_counter() - started, as_json)
@@ -86,10 +90,22 @@ def ingest(
 
 
 def ingest_all(services: Services, collection: str, items: Sequence[DocumentInput]) -> Iterator[Ingested]:
-    """Ingest ``items`` in batches, giving each outcome as it is committed."""
+    """Ingest ``items`` in batches, at the ingestion's pace, giving each outcome once it is committed."""
+    pace = services.ingestion.pace
     waiting = iter(items)
-    while batch := list(islice(waiting, _BATCH)):
-        yield from ingest_batch(services.ingestion, collection, batch)
+    begun: set[str] = set()
+    done: SimpleQueue[list[Ingested]] = SimpleQueue()
+    with Lanes(pace.batches) as lanes:
+        while batch := list(islice(waiting, pace.documents)):
+            names = {item.external_id for item in batch}
+            if names & begun:
+                lanes.wait()  # of two documents of one id the later one stays
+            begun |= names
+            lanes.run(lambda batch=batch: done.put(ingest_batch(services.ingestion, collection, batch)))  # type: ignore[misc]
+            while not done.empty():
+                yield from done.get()
+    while not done.empty():
+        yield from done.get()
 
 
 def _sort(
