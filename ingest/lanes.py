@@ -72,6 +72,7 @@ class Lanes:
     ) -> None:
         if self._pool is None:
             return
-        self._pool.shutdown(wait=kind is None or issubclass(kind, Exception), cancel_futures=True)
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self._pool.shutdown(wait=not interrupted, cancel_futures=interrupted)
         if kind is None and self._failure is not None:
             raise self._failure

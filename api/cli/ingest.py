@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -24,12 +22,11 @@ from api.cli.work import check_free, run_here
 from api.services import Services
 from infra.errors import InvalidInput
 from ingest import jobs
+from ingest.bulk import ingest_all
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
 from ingest.directory import walk
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
-from ingest.lanes import Lanes
-from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from ingest.source import SourceSettings, ensure_source
 from retrieval.access import EVERYTHING
@@ -89,25 +86,6 @@ def ingest(
         raise typer.Exit(1)
 
 
-def ingest_all(services: Services, collection: str, items: Sequence[DocumentInput]) -> Iterator[Ingested]:
-    """Ingest ``items`` in batches, at the ingestion's pace, giving each outcome once it is committed."""
-    pace = services.ingestion.pace
-    waiting = iter(items)
-    begun: set[str] = set()
-    done: SimpleQueue[list[Ingested]] = SimpleQueue()
-    with Lanes(pace.batches) as lanes:
-        while batch := list(islice(waiting, pace.documents)):
-            names = {item.external_id for item in batch}
-            if names & begun:
-                lanes.wait()  # of two documents of one id the later one stays
-            begun |= names
-            lanes.run(lambda batch=batch: done.put(ingest_batch(services.ingestion, collection, batch)))  # type: ignore[misc]
-            while not done.empty():
-                yield from done.get()
-    while not done.empty():
-        yield from done.get()
-
-
 def _sort(
     places: Sequence[str],
     manifest: Path | None,
@@ -165,7 +143,7 @@ def _in_folder(
     if files:
         with progress_bar() as progress:
             bar = progress.add_task("Reading", total=len(files))
-            for result in ingest_all(services, collection, files):
+            for result in ingest_all(services.ingestion, collection, files):
                 results.append(result)
                 progress.advance(bar)
     deleted = _delete_others(services, collection, files) if prune_collection else 0
