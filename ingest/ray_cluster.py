@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -187,6 +188,8 @@ def _connect(address: str, cpus: int | None) -> None:
         )
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
+        # A secret of this run's own: else Ray would write one into the user's home.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _LOCAL_STORE}
     try:
         if named:  # Ray itself tries for a minute
@@ -194,7 +197,9 @@ def _connect(address: str, cpus: int | None) -> None:
         ray.init(address=address, **options)
     except (OSError, RuntimeError, ValueError, ImportError, RayError) as error:
         raise Unavailable(
-            f"The Ray cluster {address!r} could not be reached: {_reason(error)}", code="cluster_unavailable"
+            f"The Ray cluster {address!r} could not be reached: {_reason(error)} (A cluster that asks for a token wants "
+            "RAY_AUTH_MODE=token, and the file that holds it in RAY_AUTH_TOKEN_PATH.)",
+            code="cluster_unavailable",
         ) from error
 
 
