@@ -30,7 +30,7 @@ from ingest.reembed import embed_missing
 from ingest.sandbox import Sandbox
 from retrieval.encoder import HashingEncoder
 
-NOTES = 90
+NOTES = 60
 
 
 def make_tree(root: Path) -> Path:
@@ -121,7 +121,7 @@ def test_killed_workers_lose_and_double_nothing(
     def kill(cluster: RayCluster) -> None:
         once(lambda: cluster.sent["documents"] > 20)
         os.kill(cluster.parsing.identities()[0].pid, signal.SIGKILL)
-        once(lambda: cluster.sent["documents"] > 50 and bool(cluster.encoding.identities()))
+        once(lambda: cluster.sent["documents"] > 40 and bool(cluster.encoding.identities()))
         os.kill(cluster.encoding.identities()[0].pid, signal.SIGKILL)
 
     with open_ray(address, SETTINGS, HashingEncoder()) as cluster:
@@ -156,7 +156,8 @@ def test_a_killed_driver_loses_and_doubles_nothing(
     assert 0 < left < NOTES + 2
     with open_ray(address, SETTINGS, HashingEncoder()) as cluster:  # its workers' places are free again
         assert sync(ray_ingestion(database, cluster), tree, spool) == expected[0]
-        assert cluster.sent["documents"] == NOTES + 5 - left
+        # What was stored is not sent again, nor what is known to have failed in this very sync.
+        assert NOTES + 2 - left <= cluster.sent["documents"] <= NOTES + 5 - left
     assert rows(database) == expected[1]
 
 
