@@ -44,6 +44,7 @@ def documents(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(600)
 def test_an_interrupted_run_keeps_what_is_stored_and_the_next_one_goes_on(
     documents: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from infra.database import Database, open_database
 from infra.errors import Conflict, Unavailable
 from infra.tables import Job
 from ingest.bulk import ingest_all
-from ingest.cluster import Shipment, on_cluster
+from ingest.cluster import Shipment, on_cluster, pace_of
 from ingest.collections import ensure_collection, get_collection
 from ingest.document import Attributes, DocumentInput
 from ingest.jobs import describe, submit_for
@@ -69,6 +70,7 @@ def plain(tmp_path: Path) -> Database:
 def clustered(database: Database, cluster: LocalCluster, encoder: FakeEncoder | None = None) -> Ingestion:
     """Ingestion on the cluster, in small batches."""
     ingestion = on_cluster(fake_ingestion(database, encoder), cluster)
+    assert ingestion.pace == pace_of(cluster)
     return replace(ingestion, pace=Pace(documents=5, prepared=3, batches=4))
 
 
@@ -95,20 +97,31 @@ def test_the_same_rows_as_on_one_machine(database: Database, plain: Database, tm
 
 
 def test_single_files_as_on_one_machine(sqlite_database: Database, plain: Database, tmp_path: Path) -> None:
-    root, cluster = tree(tmp_path / "tree"), LocalCluster(FakeEncoder())
+    overtakes = threading.Event()
+
+    def dawdle(shipment: Shipment) -> None:
+        # The first of the two would be stored last, if both were under way.
+        if shipment.item.external_id == items[0].external_id:
+            if shipment.item.text is not None:
+                overtakes.set()
+            elif overtakes.wait(2):
+                time.sleep(1)
+
+    root, cluster = tree(tmp_path / "tree"), LocalCluster(FakeEncoder(), dawdle)
     attributes = Attributes(title="T", metadata={"year": 2026}, allowed_groups=["hr"])
     items = [
         DocumentInput(str(path.relative_to(root)), path=path, filename=path.name, attributes=attributes)
         for path in sorted(root.rglob("*.*"))
     ]
-    items += [DocumentInput("text", text="Sent as text."), replace(items[0], path=None, text="The later one stays.")]
+    later = replace(items[0], path=None, text="The later one stays.")
+    items = [*items[:6], later, *items[6:], DocumentInput("text", text="Sent as text.")]
     expected = {r.external_id: (r.outcome, r.code) for r in ingest_all(fake_ingestion(plain), "default", items)}
     ingestion = clustered(sqlite_database, cluster)
     assert {r.external_id: (r.outcome, r.code) for r in ingest_all(ingestion, "default", items)} == expected
     with sqlite_database.read() as ours, plain.read() as theirs:
         assert contents(ours) == contents(theirs)
     cluster.sent.clear()
-    again = list(ingest_all(ingestion, "default", items[1:-1]))
+    again = list(ingest_all(ingestion, "default", items[1:]))
     assert {r.outcome.value for r in again} == {"unchanged", "failed"}
     assert set(cluster.sent) == {r.external_id for r in again if r.outcome.value == "failed"}
 
