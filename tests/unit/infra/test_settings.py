@@ -15,7 +15,7 @@ DEFAULTS = {
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
-    "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
+    "job_concurrency": 2, "merge_chunks": 20_000, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
     "ocr": None, "max_waiting_mb": 10240,
 }  # fmt: skip
 
@@ -45,6 +45,7 @@ GOOD = {
     "parse_memory_mb": ("512", 512),
     "job_concurrency": ("0", 0),
     "keep_versions_days": ("90", 90),
+    "merge_chunks": ("0", 0),
     "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
     "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
     "ocr": ("eng+deu", "eng+deu"),
@@ -68,6 +69,7 @@ BAD = {
     "ocr": ("eng, deu", "names of Tesseract's languages joined by +, as in eng or eng+deu"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
     "job_concurrency": ("-1", "a whole number from 0 to 64"),
+    "merge_chunks": ("-1", "a whole number from 0 to 100000000"),
     "keep_versions_days": ("0", "a whole number from 1 to 36500"),
 }
 
