@@ -62,11 +62,12 @@ def _database_url(raw: str) -> str:
 
 
 def _index_url(raw: str) -> str:
-    if raw.endswith(".db") or raw.startswith(("http://", "https://", "tcp://")):
-        return raw.rstrip("/")
-    raise ValueError(
-        "http://HOST:19530, https://… or tcp://… of a Milvus server, or the path of a milvus-lite file, FILE.db"
-    )
+    if raw.startswith(("http://", "https://", "tcp://")):
+        if "@" not in raw:  # a password has a setting of its own, which is not shown
+            return raw.rstrip("/")
+    elif raw.endswith(".db") and "://" not in raw:
+        return raw
+    raise ValueError("http://HOST:19530, https://… or tcp://… without a password, or a milvus-lite file, FILE.db")
 
 
 def _folders(raw: str) -> tuple[Path, ...]:

@@ -36,6 +36,8 @@ logging.getLogger("milvus_lite").setLevel(logging.CRITICAL)
 
 # Seconds that one call may take; what is replaced stays readable for longer than a search's calls together.
 TIMEOUT_S = 15.0
+# Milvus-lite shares this process's interpreter, and moves what is written to disk while the writer waits.
+LITE_TIMEOUT_S = 120.0
 # Rows of one write: 500 of the longest texts and vectors stay below the 64 MiB that a Milvus server accepts.
 WRITE_ROWS = 500
 _PAGE = 4_000
@@ -56,6 +58,7 @@ class MilvusConnection:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.lite = url.endswith(".db")
+        self.timeout_s = LITE_TIMEOUT_S if self.lite else TIMEOUT_S
         self._url = str(Path(url).expanduser().absolute()) if self.lite else url
         self._token = token
         self._client: Any = None
@@ -75,7 +78,7 @@ class MilvusConnection:
             if self._client is None:
                 if self.lite:
                     Path(self._url).parent.mkdir(parents=True, exist_ok=True)
-                self._client = MilvusClient(self._url, token=self._token or "", timeout=TIMEOUT_S)
+                self._client = MilvusClient(self._url, token=self._token or "", timeout=self.timeout_s)
             return self._client
 
     @property
@@ -88,7 +91,7 @@ class MilvusConnection:
         """All rows of collection ``name`` that match, in no order, page by page: a server gives at most 16,384 at once."""
         if self.lite:  # its pages would each look at everything again
             yield from self.call(
-                lambda client: client.query(name, filter=where, output_fields=list(fields), timeout=TIMEOUT_S)
+                lambda client: client.query(name, filter=where, output_fields=list(fields), timeout=self.timeout_s)
             )
             return
         pages = self.call(
@@ -98,7 +101,7 @@ class MilvusConnection:
                 filter=where,
                 output_fields=list(fields),
                 consistency_level="Strong",
-                timeout=TIMEOUT_S,
+                timeout=self.timeout_s,
             )
         )
         try:
@@ -129,7 +132,7 @@ class MilvusConnection:
                 output_fields=list(fields),
                 search_params={"metric_type": metric},
                 consistency_level="Strong",
-                timeout=TIMEOUT_S,
+                timeout=self.timeout_s,
             )
         )
         return [list(hits) for hits in found]
@@ -138,22 +141,22 @@ class MilvusConnection:
         """Write rows, replacing those of the same ids; ``each`` is called before each part."""
         for start in range(0, len(rows), WRITE_ROWS):
             each()
-            self.call(partial(_upsert, name, list(rows[start : start + WRITE_ROWS])))
+            self.call(partial(_upsert, name, list(rows[start : start + WRITE_ROWS]), self.timeout_s))
         if self.lite:
             self._unflushed[name] = self._unflushed.get(name, 0) + len(rows)
             if self._unflushed[name] >= _LITE_FLUSH_ROWS:
                 self._unflushed[name] = 0
-                self.call(lambda client: client.flush(name, timeout=TIMEOUT_S))
+                self.call(lambda client: client.flush(name, timeout=self.timeout_s))
 
     def drop(self, name: str) -> None:
         """Drop a collection, if it is there."""
-        self.call(lambda client: client.drop_collection(name, timeout=TIMEOUT_S))
+        self.call(lambda client: client.drop_collection(name, timeout=self.timeout_s))
 
     def delete(self, name: str, where: str) -> None:
         """Delete the rows that match, as of now: deletion by expression may miss what was written a moment ago."""
         ids = [row["id"] for row in self.query(name, where, ["id"])]
         for start in range(0, len(ids), _PAGE):
-            self.call(partial(_delete, name, ids[start : start + _PAGE]))
+            self.call(partial(_delete, name, ids[start : start + _PAGE], self.timeout_s))
 
     def close(self) -> None:
         """Disconnect; of milvus-lite also let the file go."""
@@ -168,12 +171,12 @@ class MilvusConnection:
             server_manager_instance.release_server(self._url)
 
 
-def _upsert(name: str, rows: Sequence[Row], client: Any) -> None:
-    client.upsert(name, rows, timeout=TIMEOUT_S)
+def _upsert(name: str, rows: Sequence[Row], timeout_s: float, client: Any) -> None:
+    client.upsert(name, rows, timeout=timeout_s)
 
 
-def _delete(name: str, ids: Sequence[str], client: Any) -> None:
-    client.delete(name, ids=list(ids), timeout=TIMEOUT_S)
+def _delete(name: str, ids: Sequence[str], timeout_s: float, client: Any) -> None:
+    client.delete(name, ids=list(ids), timeout=timeout_s)
 
 
 @contextmanager
@@ -182,7 +185,9 @@ def _told_apart(address: str) -> Iterator[None]:
         yield
     except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
         reason = getattr(error, "message", "") or type(error).__name__
-        if "://" not in address:
+        if isinstance(error, grpc.Call):
+            reason = f"the call ended with {error.code().name}"
+        elif "://" not in address:
             reason = f"{reason}; only one process can have the file open"
         raise Unavailable(
             f"The index in Milvus at {address} cannot be used: {str(reason).splitlines()[0][:300]}.",

@@ -14,10 +14,10 @@ from infra.database import Database
 from infra.tables import Change, Document
 from retrieval.encoder import Encoder
 from retrieval.filters import DocumentFacts
-from retrieval.milvus_connection import TIMEOUT_S, MilvusConnection
+from retrieval.milvus_connection import MilvusConnection
 from retrieval.milvus_ledger import Ledger, Standing, open_ledger, resume_point
 from retrieval.milvus_schema import create_index, index_name, open_index
-from retrieval.milvus_view import GRACE_S, WAIT_S, MilvusView
+from retrieval.milvus_view import WAIT_S, MilvusView
 from retrieval.store import (
     CollectionState,
     changed_documents,
@@ -30,6 +30,7 @@ from retrieval.store import (
 # Documents taken in at a time: bounds the memory, and what a crash has to do again.
 _LOAD = 200
 _FACTS = 500
+_CHECK_S = 3.0
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ class MilvusIndex:
         token: str | None = None,
         *,
         ledger: Ledger | None = None,
-        grace_s: float = GRACE_S,
+        grace_s: float | None = None,
         wait_s: float = WAIT_S,
     ) -> None:
         self._database = database
@@ -165,7 +166,7 @@ class MilvusIndex:
 
     def check(self) -> str:
         """See ``Views``."""
-        version = self._connection.call(lambda client: client.get_server_version(timeout=TIMEOUT_S / 5))
+        version = self._connection.call(lambda client: client.get_server_version(timeout=_CHECK_S))
         return f"Milvus {version} at {self._connection.shown}"
 
     def close(self) -> None:

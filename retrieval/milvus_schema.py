@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from retrieval.milvus_connection import TIMEOUT_S, MilvusConnection
+from retrieval.milvus_connection import MilvusConnection
 from retrieval.milvus_rows import MAX_GROUPS, MAX_TAGS, TERMS_BYTES
 
 # As tantivy's, which the index in this process has.
@@ -38,9 +38,9 @@ def open_index(connection: MilvusConnection, name: str) -> bool:
     """Have the collection loaded; false where there is none."""
 
     def load(client: Any) -> bool:
-        there = bool(client.has_collection(name, timeout=TIMEOUT_S))
+        there = bool(client.has_collection(name, timeout=connection.timeout_s))
         if there:
-            client.load_collection(name, timeout=TIMEOUT_S)
+            client.load_collection(name, timeout=connection.timeout_s)
         return there
 
     return connection.call(load)
@@ -52,9 +52,9 @@ def create_index(connection: MilvusConnection, name: str, dim: int) -> None:
         lambda client: client.create_collection(
             name,
             schema=_schema(client, dim),
-            index_params=_indexes(client),
+            index_params=_indexes(connection, client),
             consistency_level="Strong",
-            timeout=TIMEOUT_S,
+            timeout=connection.timeout_s,
         )
     )
 
@@ -91,13 +91,13 @@ def _schema(client: Any, dim: int) -> Any:
     return schema
 
 
-def _indexes(client: Any) -> Any:
+def _indexes(connection: MilvusConnection, client: Any) -> Any:
     indexes = client.prepare_index_params()
     # Exact under any filter: a graph would lose what a strict one lets pass. The vectors have length 1: IP is the cosine.
     indexes.add_index("dense", index_type="FLAT", metric_type="IP")
     indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=_BM25)
     indexes.add_index("document", index_type="INVERTED")
-    if "lite" not in client.get_server_version(timeout=TIMEOUT_S):  # which has no index of lists
+    if "lite" not in client.get_server_version(timeout=connection.timeout_s):  # which has no index of lists
         for field in ("groups", "tags"):
             indexes.add_index(field, index_type="INVERTED")
     return indexes

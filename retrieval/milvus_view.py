@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.milvus_connection import TIMEOUT_S, MilvusConnection, Row
+from retrieval.milvus_connection import MilvusConnection, Row
 from retrieval.milvus_filter import Facts, access_expression, filter_expressions
 from retrieval.milvus_ledger import Ledger, Standing
 from retrieval.milvus_rows import LIVE, NO_CHUNK, document_rows, query_terms
@@ -29,7 +29,7 @@ from retrieval.view import IndexedChunk
 from retrieval.views import Candidates, Keys, Vector
 
 # A search makes up to a handful of calls on one publication; what was replaced stays until they have timed out.
-GRACE_S = 8 * TIMEOUT_S
+GRACE_CALLS = 8
 # How long a change waits for another writer.
 WAIT_S = 60.0
 _LISTED = 1_000
@@ -55,7 +55,7 @@ class MilvusView:
         ledger: Ledger,
         facts: Facts,
         *,
-        grace_s: float = GRACE_S,
+        grace_s: float | None = None,
     ) -> None:
         self.name = name
         self.index = index
@@ -63,7 +63,7 @@ class MilvusView:
         self._connection = connection
         self._ledger = ledger
         self._facts = facts
-        self._grace_s = grace_s
+        self._grace_s = GRACE_CALLS * connection.timeout_s if grace_s is None else grace_s
         # Publications and when this process saw them replaced: what was seen until then can go after the grace time.
         self._replaced: list[tuple[int, float]] = [(ledger.read(index).stamp, time.monotonic())]
         self._weights: OrderedDict[tuple[int, str], float] = OrderedDict()
@@ -231,7 +231,9 @@ class MilvusView:
         unknown = [term for term in terms if (stamp, term) not in self._weights]
         found: dict[tuple[int, str], float] = {}
         if unknown:
-            rows = self._connection.call(lambda client: client.get_collection_stats(self.index, timeout=TIMEOUT_S))
+            rows = self._connection.call(
+                lambda client: client.get_collection_stats(self.index, timeout=self._connection.timeout_s)
+            )
             rarest = math.log(1.0 + (int(rows["row_count"]) + 0.5) / 0.5)
             best = self._connection.search(
                 self.index, unknown, field="sparse", metric="BM25", limit=1, where=_visible(stamp), fields=["terms"]
