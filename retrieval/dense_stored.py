@@ -88,9 +88,9 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray
     return np.asarray(array)  # numpy's class for maps is slow to index; the map stays open behind the array
 
 
-def selector(allowed: Mask) -> Any:
-    """FAISS's selector of the rows marked in ``allowed`` (one mark a row)."""
-    if np.count_nonzero(allowed) * _FEW < len(allowed):
+def selector(allowed: Mask, total: int) -> Any:
+    """FAISS's selector of the ``total`` rows marked in ``allowed`` (one mark a row)."""
+    if total * _FEW < len(allowed):
         return faiss.IDSelectorArray(np.flatnonzero(allowed))
     return bitmap(allowed)
 
@@ -106,7 +106,7 @@ def scan(stored: Stored, query: Vectors, k: int, allowed: Mask | None, total: in
     Rows that score the same come in their order. ``k`` must be at most ``total``.
     """
     depth = min(k + _SLACK, total)
-    chosen = None if allowed is None else selector(allowed)
+    chosen = None if allowed is None else selector(allowed, total)
     while True:
         scores, found = np.empty((1, depth), dtype=np.float32), np.empty((1, depth), dtype=np.int64)
         faiss.knn_inner_product(
