@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document")
+NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document", "bench.ray_ingest")
 NEED_DATA = ("bench.retrieval", "bench.chunking", "bench.reembedding", "bench.verifier", "bench.answerability")
 
 
