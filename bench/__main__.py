@@ -11,7 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document", "bench.filters", "bench.lexical_index")
+NEED_NOTHING = (
+    "bench.speed",
+    "bench.sync",
+    "bench.edited_document",
+    "bench.filters",
+    "bench.lexical_index",
+    "bench.dense_index",
+    "bench.ray_ingest",
+)
 NEED_DATA = (
     "bench.retrieval",
     "bench.ablation",

@@ -5,7 +5,8 @@
 Small files (about 50 words, ``bench.sync``'s) are ingested with and without Ray by the built-in encoder, and again by an encoder
 that costs nothing, which leaves what is not the model: reading, cutting, shipping, storing. The rows must be equal (vectors up to
 rounding). Shipping alone is timed too: one document there and back to a worker that is idle, and how many bytes that is. On one
-machine a cluster can only lose: the ratio of processor time says how much, whatever else runs beside. Writes ``bench/ray_ingest.json`` and prints a table.
+machine a cluster can only lose: the ratio of processor time says how much, whatever else runs beside. Writes
+``bench/ray_ingest.json`` and prints what it found.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def measure(
     with open_ray(address, WorkerSettings(load, load, 60, 1024), encoder) as cluster:
         start_s = time.perf_counter() - began
         ingestion = on_cluster(Ingestion(spread, encoder, sandbox.parse), cluster)
+        driver_s = time.process_time()
         ray_s, ray_cpu_s = timed(ingestion, items)
+        driver_s = time.process_time() - driver_s
         sent = dict(cluster.sent)
         again_s, _ = timed(ingestion, items)
         if cluster.sent != sent:
@@ -104,6 +107,7 @@ def measure(
         "plain_cpu_s": round(plain_cpu_s, 2),
         "ray_cpu_s": round(ray_cpu_s, 2),
         "cpu_ratio": round(ray_cpu_s / plain_cpu_s, 2),
+        "driver_cpu_ms_a_document": round(driver_s / len(items) * 1000, 1),
         "more_cpu_ms_a_document": round((ray_cpu_s - plain_cpu_s) / len(items) * 1000, 1),
         "unchanged_ms_a_document": round(again_s / len(items) * 1000, 2),
         "sent": sent,

@@ -8,6 +8,7 @@ database nor the data folder. Each piece of work can be done twice without harm,
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -124,7 +125,11 @@ def on_cluster(ingestion: Ingestion, cluster: Cluster) -> Ingestion:
         return prepared
 
     return replace(
-        ingestion, encoder=ClusterEncoder(ingestion.encoder, cluster), preparer=prepare, pace=pace_of(cluster)
+        ingestion,
+        encoder=ClusterEncoder(ingestion.encoder, cluster),
+        preparer=prepare,
+        pace=pace_of(cluster),
+        turn=threading.Lock(),
     )
 
 

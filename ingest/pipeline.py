@@ -6,6 +6,7 @@ import errno
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -43,7 +44,8 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFI
 class Ingestion:
     """What ingestion needs: where documents go, what reads them and what embeds them.
 
-    ``preparer`` reads and cuts documents elsewhere, in place of ``parser`` and this process.
+    ``preparer`` reads and cuts documents elsewhere, in place of ``parser`` and this process. ``turn`` is held during a
+    transaction: a lock where several batches are worked on side by side, whose threads wait better here than for the database's.
     """
 
     database: Database
@@ -51,6 +53,7 @@ class Ingestion:
     parser: Parser
     preparer: Preparer | None = None
     pace: Pace = field(default_factory=Pace)
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def prepare(self, item: DocumentInput, digest: str, settings: ChunkingSettings) -> Prepared:
         """See ``ingest.prepare.prepare``."""
@@ -90,7 +93,7 @@ def ingest_batch(
         unchanged = _read_and_prepare(ingestion, collection, items, known)
         vectors = _encode_batch(ingestion, items, known, all_vectors)
         try:
-            with ingestion.database.write() as session:
+            with ingestion.turn, ingestion.database.write() as session:
                 row = get_collection(session, collection)
                 check_encoder(row, ingestion.encoder.name)
                 if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):

@@ -58,7 +58,7 @@ def embed_missing(
         texts = _count(session, collection_id, None)
         missing = _count(session, collection_id, encoder.name)
     done = {"embedded": 0, "vanished": 0}
-    counting = threading.Lock()
+    turn = threading.Lock()
 
     def embed(found: Mapping[str, str]) -> None:
         try:
@@ -70,9 +70,9 @@ def embed_missing(
                 code="chunk_too_long",
             ) from error
         rows = {digest: vector.tobytes() for digest, vector in zip(found, vectors, strict=True)}
-        with database.write() as session:
-            stored = _store(session, encoder.name, rows)
-        with counting:
+        with turn:
+            with database.write() as session:
+                stored = _store(session, encoder.name, rows)
             done["embedded"] += stored
             done["vanished"] += len(rows) - stored
             if progress is not None:
