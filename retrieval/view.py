@@ -19,7 +19,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
-from retrieval.lexical import FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 
 __all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
@@ -244,6 +244,11 @@ class CollectionView:
         """The keys in the dense index, ascending."""
         with self._visible:
             return self._dense.keys()
+
+    def lexical_statistics(self, query: str) -> CorpusStatistics:
+        """How many chunks are here, and how many of them hold each term of ``query``."""
+        with self._visible:
+            return self._lexical.statistics(query)
 
     def lexical_keys(self) -> Keys:
         """The keys in the lexical index, ascending."""
