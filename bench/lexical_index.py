@@ -215,7 +215,9 @@ def main() -> None:
             small = Path(temporary) / "small"
             build(small, options.parts, options.parts)
             results["score_errors"] = parts_against_one(small, options.parts, asked[:30])
-    options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    runs = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    runs[f"{options.chunks} chunks, {options.commit} a part"] = results
+    options.out.write_text(json.dumps(runs, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from retrieval.lexical_folder import (
     averages,
     gather,
     put_in_order,
+    read_header,
     read_meta,
     sync_directory,
     write_durably,
@@ -46,10 +47,14 @@ class LexicalBuilder:
         self._folder = folder
         self._analysis = Analysis(language)
         self._parts = folder / PARTS
-        self._parts.mkdir(parents=True, exist_ok=True)
+        self._header = read_header(folder) if (folder / HEADER).exists() else None
+        if self._header is not None:
+            shutil.rmtree(self._parts, ignore_errors=True)  # what a crash at the very end left
+        else:
+            self._parts.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._parts / _OPEN, ignore_errors=True)
         self._done: list[tuple[Path, Part]] = []
-        for path in sorted(self._parts.iterdir()):
+        for path in sorted(self._parts.iterdir()) if self._header is None else ():
             self._done.append((path, msgspec.json.decode((path / _PART).read_bytes(), type=Part)))
         if any(part.language != self._analysis.language for _, part in self._done):
             raise ValueError(
@@ -62,14 +67,18 @@ class LexicalBuilder:
     @property
     def count(self) -> int:
         """How many chunks there are, with those not committed yet."""
-        return self._committed + self._added
+        return self._committed + self._added if self._header is None else self._header.count
 
     @property
     def _committed(self) -> int:
         return self._done[-1][1].end if self._done else 0
 
     def add(self, entries: Iterable[LexicalEntry]) -> None:
-        """Add chunks; the key of each is the position after the last one's, and else ``ValueError`` is raised."""
+        """Add chunks; the key of each is the position after the last one's.
+
+        Raises ``ValueError`` for another, and when the file is finished.
+        """
+        self._check_unfinished()
         for entry in entries:
             if entry.key != self.count:
                 raise ValueError(f"the next position is {self.count}, and {entry.key} was given")
@@ -79,6 +88,10 @@ class LexicalBuilder:
             self._added += 1
             for at, length in enumerate(lengths):
                 self._totals[at] += length
+
+    def _check_unfinished(self) -> None:
+        if self._header is not None:
+            raise ValueError(f"{self._folder} is finished: build another in a new folder")
 
     def _open(self) -> IndexWriter:
         if self._writer is None:
@@ -110,8 +123,10 @@ class LexicalBuilder:
     def truncate(self, count: int) -> int:
         """Drop the last parts until at most ``count`` chunks are left, and what was not committed; returns how many are left.
 
-        That is ``count`` if there was a commit at ``count`` chunks, and else fewer.
+        That is ``count`` if there was a commit at ``count`` chunks, and else fewer. Raises ``ValueError`` when the file is
+        finished.
         """
+        self._check_unfinished()
         self._writer = None
         shutil.rmtree(self._parts / _OPEN, ignore_errors=True)
         self._totals, self._added = [0] * len(FIELDS), 0
@@ -123,10 +138,9 @@ class LexicalBuilder:
 
     def finish(self) -> None:
         """Make the file that ``LexicalFile.open`` opens out of the parts, and remove these; again after a crash if need be."""
-        self.commit()
-        if not self._done and (self._folder / HEADER).exists():
-            self._parts.rmdir()
+        if self._header is not None:
             return
+        self.commit()
         index = self._folder / INDEX
         if self._done:
             gather([path for path, _ in self._done], index)
@@ -139,8 +153,8 @@ class LexicalBuilder:
         totals = [sum(part.totals[at] for _, part in self._done) for at in range(len(FIELDS))]
         header = Header(FORMAT, self._analysis.language, self.count, averages(totals, self.count))
         write_durably(self._folder / HEADER, msgspec.json.encode(header))
+        self._header = header
         shutil.rmtree(self._parts)
-        self._done = []
 
 
 def _schema() -> Schema:

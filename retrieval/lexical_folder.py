@@ -83,7 +83,10 @@ def read_meta(index: Path) -> dict[str, Any]:
 
 
 def gather(parts: list[Path], index: Path) -> None:
-    """Put the segments of all parts, which have the same schema, into one index, in this order; its files are links."""
+    """Put the segments of all parts, which have the same schema, into one index, in this order.
+
+    Its files are links to those of the parts, where the file system has links.
+    """
     shutil.rmtree(index, ignore_errors=True)
     index.mkdir()
     meta = read_meta(parts[0])
@@ -93,7 +96,10 @@ def gather(parts: list[Path], index: Path) -> None:
         meta["segments"] += of_part["segments"]
         meta["opstamp"] = max(meta["opstamp"], of_part["opstamp"])
         for path in _segment_files(part, of_part):
-            os.link(path, index / path.name)
+            try:
+                os.link(path, index / path.name)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, index / path.name)
     write_durably(index / META, json.dumps(meta, indent=2).encode())
 
 

@@ -136,10 +136,24 @@ def test_finishing_can_be_repeated_after_a_crash_at_any_step(tmp_path, monkeypat
     assert again.count == 1000
     again.finish()
     assert positions(LexicalFile.open(tmp_path)) == list(range(1000))
-    # Once more changes nothing.
+    # Once more changes nothing but what a crash while parts were removed left of them.
     before = sorted(path.name for path in tmp_path.rglob("*"))
-    LexicalBuilder(tmp_path).finish()
+    (tmp_path / "parts/000000000100-100").mkdir(parents=True)
+    finished = LexicalBuilder(tmp_path)
+    finished.finish()
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert finished.count == 1000
+    for change in (lambda: finished.add(entries(1000, 1001)), lambda: finished.truncate(5)):
+        with pytest.raises(ValueError, match="is finished: build another in a new folder"):
+            change()
+
+
+def test_parts_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
+    def link(*args):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", link)
+    assert positions(in_files(tmp_path, entries(0, 100), parts=3)) == list(range(100))
 
 
 def test_many_parts_are_merged_into_one_in_order(tmp_path):
