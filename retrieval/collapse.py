@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from retrieval.passage import Passage
@@ -28,10 +29,9 @@ Triple = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What two texts are compared by: their words, their word triples, what must not differ, and the nearest heading."""
+    """What two texts are compared by: their words, those that must not differ, and the nearest heading."""
 
     words: tuple[str, ...]
-    triples: frozenset[Triple]
     decisive: tuple[str, ...]
     heading: tuple[str, ...]
 
@@ -39,23 +39,25 @@ class Fingerprint:
 def fingerprint(text: str, heading_path: tuple[str, ...] = ()) -> Fingerprint:
     """The fingerprint of a text; one without words stands for itself alone."""
     words = _words(text) or (text.strip(),)
-    padded = words if len(words) > 2 else (*words, "", "")
-    triples = frozenset((*pair, third) for pair, third in zip(pairwise(padded), padded[2:], strict=False))
     decisive = tuple(sorted(word for word in words if _SIGN.search(word) or word in NEGATORS))
-    return Fingerprint(words, triples, decisive, _words(heading_path[-1]) if heading_path else ())
+    return Fingerprint(words, decisive, _words(heading_path[-1]) if heading_path else ())
 
 
-def likeness(one: Fingerprint, other: Fingerprint) -> float:
+def likeness(one: Fingerprint, other: Fingerprint, *, near: bool = True) -> float:
     """The Jaccard coefficient of the word triples, ``|A ∩ B| / |A ∪ B|``: 1 for the same words, and 0 where the numbers,
-    the negations or the headings (if both have one) differ.
+    the negations or the headings (if both have one) differ. Unless ``near``, it is 0 for all that are not the same, and soon
+    said.
     """
     if one.decisive != other.decisive or (one.heading and other.heading and one.heading != other.heading):
         return 0.0
     if one.words == other.words:
         return 1.0
-    shared = len(one.triples & other.triples)
+    if not near:
+        return 0.0
+    mine, others = _triples(one.words), _triples(other.words)
+    shared = len(mine & others)
     # Texts with equal triples in another order are nearly the same, not the same.
-    return min(shared / (len(one.triples) + len(other.triples) - shared), 1.0 - 1e-9)
+    return min(shared / (len(mine) + len(others) - shared), 1.0 - 1e-9)
 
 
 def collapse(passages: Iterable[Passage], count: int, threshold: float) -> list[Passage]:
@@ -70,7 +72,10 @@ def collapse(passages: Iterable[Passage], count: int, threshold: float) -> list[
     beyond = 0
     for passage in passages:
         own = fingerprint(passage.text, passage.heading_path) if threshold else None
-        place = None if own is None else next((i for i, p in enumerate(prints) if likeness(p, own) >= threshold), None)
+        place = None
+        if own is not None:
+            alike = (likeness(print_, own, near=threshold < 1.0) >= threshold for print_ in prints)
+            place = next((number for number, same in enumerate(alike) if same), None)
         if place is not None:
             duplicates[place].append(passage)
         elif len(shown) < count:
@@ -83,6 +88,12 @@ def collapse(passages: Iterable[Passage], count: int, threshold: float) -> list[
             if not threshold or beyond > LOOKAHEAD:
                 break
     return [replace(best, duplicates=tuple(more)) for best, more in zip(shown, duplicates, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _triples(words: tuple[str, ...]) -> frozenset[Triple]:
+    padded = words if len(words) > 2 else (*words, "", "")
+    return frozenset((*pair, third) for pair, third in zip(pairwise(padded), padded[2:], strict=False))
 
 
 def _words(text: str) -> tuple[str, ...]:
