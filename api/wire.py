@@ -123,7 +123,7 @@ class SearchBody(Body, frozen=True):
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     filter: Filter | None = None
     rerank: bool | None = None
-    collapse: bool = True
+    collapse: bool | None = None
     expand: Annotated[int, Meta(ge=0, le=3)] = 0
 
 

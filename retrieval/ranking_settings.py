@@ -47,7 +47,7 @@ class RankingSettings:
     recency_weight: float = 0.5
     recency_field: str = "updated_at"
     weights: tuple[DocumentWeight, ...] = ()
-    collapse_threshold: float = 1.0
+    collapse_threshold: float = 0.0
     rerank: bool = False
     rerank_depth: int = 50
     rerank_weight: float = 0.5

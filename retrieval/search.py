@@ -38,8 +38,8 @@ log = structlog.get_logger()
 class SearchQuery:
     """What is searched for, and where. ``collections=None`` = all of them; ``filter`` is the contract's filter language.
 
-    ``rerank=None`` = as the collections' settings say. ``collapse``: results that say the same are shown as one. ``expand``:
-    so many chunks on either side are shown with each passage, 0 to 3.
+    ``rerank=None`` and ``collapse=None`` = as the collections' settings say; to collapse is to show results that say the same
+    as one. ``expand``: so many chunks on either side are shown with each passage, 0 to 3.
     """
 
     query: str
@@ -48,7 +48,7 @@ class SearchQuery:
     mode: Mode = "hybrid"
     filter: Mapping[str, Any] | None = None
     rerank: bool | None = None
-    collapse: bool = True
+    collapse: bool | None = None
     expand: int = 0
 
 
@@ -133,7 +133,7 @@ def _find(
         read = texts.load(hits[: ranked.settings.rerank_depth])
         logits = reranker.score(query.query, [text_to_read(passage) for passage in read.values()])
         hits = rerank(ranked, dict(zip(read, logits.tolist(), strict=True)), ranked.settings.rerank_weight)
-    threshold = ranked.settings.collapse_threshold if query.collapse else 0.0
+    threshold = _threshold(query, ranked.settings)
     passages = collapse(
         texts.passages(hits, query.top_k + LOOKAHEAD if threshold else query.top_k), query.top_k, threshold
     )
@@ -144,6 +144,13 @@ def _find(
         complete = complete and len(expanded) == len(passages)
         passages = expanded
     return _Found(states, tuple(passages), complete, ranked.settings, refresh_s)
+
+
+def _threshold(query: SearchQuery, settings: RankingSettings) -> float:
+    """From which likeness on results are shown as one; 0 = never."""
+    if query.collapse is None:
+        return settings.collapse_threshold
+    return (settings.collapse_threshold or 1.0) if query.collapse else 0.0
 
 
 def _reranker(engine: Engine, query: SearchQuery, settings: RankingSettings) -> Reranker | None:

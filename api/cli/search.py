@@ -24,8 +24,8 @@ def search_command(
     rerank: bool = typer.Option(
         None, "--rerank/--no-rerank", help="Have the reranker reorder the results; default: as the collection says."
     ),
-    collapse: bool = typer.Option(
-        True, "--collapse/--no-collapse", help="Show results that say the same as one, with the others listed."
+    collapse: bool | None = typer.Option(
+        None, "--collapse/--no-collapse", help="Show results that say the same as one, with the others listed."
     ),
     expand: int = typer.Option(0, "--expand", min=0, max=3, help="Show so many chunks on either side of each passage."),
     group: list[str] = typer.Option(None, "--group", help="Search as a member of this group (repeatable)."),
@@ -42,7 +42,7 @@ def search_command(
         body |= {"collections": collection} if collection else {}
         body |= {"filter": condition} if condition is not None else {}
         body |= {"rerank": rerank} if rerank is not None else {}
-        body |= {} if collapse else {"collapse": False}
+        body |= {} if collapse is None else {"collapse": collapse}
         body |= {"expand": expand} if expand else {}
         with remote(server, key, group) as client:
             result = read(client.post("/v1/search", json=body))

@@ -363,6 +363,6 @@ def test_how_a_collection_ranks(shell: Shell, ingested: dict[str, Any]) -> None:
         assert "anking" in refused.stderr
     assert "no reranker is configured" in one_line(shell("search", "leave", "--rerank"), 2)
     assert "reranker: ./gone is not a folder" in one_line(shell("search", "leave", FOOTNOTE_RERANKER="./gone"), 2)
-    wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3", "--no-collapse")["results"][0]
+    wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3", "--collapse")["results"][0]
     assert wide["text"] in wide["context"]["text"]
     assert wide["duplicates"] == []

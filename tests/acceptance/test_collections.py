@@ -121,7 +121,7 @@ RANKED_BY = {
     "recency_weight": 0.5,
     "recency_field": "updated_at",
     "weights": [],
-    "collapse_threshold": 1.0,
+    "collapse_threshold": 0.0,
     "rerank": False,
     "rerank_depth": 50,
     "rerank_weight": 0.5,
@@ -157,7 +157,7 @@ def test_results_that_say_the_same_are_one_and_context_comes_if_it_is_asked_for(
         body = {"text": TEXT, "title": "Ferries", "metadata": {"kept": name}}
         http.ok("PUT", f"/v1/collections/{collection}/documents/{name}?wait=true", json=body)
     asked = {"query": "When does ferry 17 leave?", "collections": [collection], "top_k": 3}
-    results = http.ok("POST", "/v1/search", json=asked)["results"]
+    results = http.ok("POST", "/v1/search", json={**asked, "collapse": True})["results"]
     assert len(results) == 3
     for result in results:
         (other,) = result["duplicates"]
@@ -166,7 +166,7 @@ def test_results_that_say_the_same_are_one_and_context_comes_if_it_is_asked_for(
         assert other["document"]["metadata"] == {"kept": other["document"]["external_id"]}
         assert other["chunk_id"] != result["chunk_id"]
         assert "context" not in result
-    apart = http.ok("POST", "/v1/search", json={**asked, "collapse": False, "expand": 1, "top_k": 2})["results"]
+    apart = http.ok("POST", "/v1/search", json={**asked, "expand": 1, "top_k": 2})["results"]
     assert [each["duplicates"] for each in apart] == [[], []]
     assert {each["document"]["external_id"] for each in apart} == {"ferries", "copy"}
     for each in apart:

@@ -112,19 +112,20 @@ def test_the_same_text_is_shown_once_with_the_others_beside_it(database: Databas
     put(database, "secret.md", text, allowed_groups=["hr"])
     put(database, "older.md", text.replace("31 March", "30 June"))
     engine = fake_engine(database)
-    everyone = found(engine, "unused leave lapses on 31 March", Access(frozenset()), top_k=2)
+    everyone = found(engine, "unused leave lapses on 31 March", Access(frozenset()), top_k=2, collapse=True)
     assert len(everyone) == 2
     shown = {passage.document.external_id: names(list(passage.duplicates)) for passage in everyone}
     assert sorted(shown) == ["leave.md", "older.md"] or sorted(shown) == ["copy.md", "older.md"]
     assert shown["older.md"] == []
     assert {"leave.md", "copy.md"} == {*shown, *(name for more in shown.values() for name in more)} - {"older.md"}
-    staff = found(engine, "unused leave lapses on 31 March", Access(frozenset({"hr"})), top_k=2)
+    staff = found(engine, "unused leave lapses on 31 March", Access(frozenset({"hr"})), top_k=2, collapse=True)
     assert {"leave.md", "copy.md", "secret.md", "older.md"} == {
         name for p in staff for name in (p.document.external_id, *names(list(p.duplicates)))
     }
+    assert len(found(engine, "unused leave lapses")) == 4, "unless asked, every document is a result of its own"
+    ranked_by(database, collapse_threshold=1)
+    assert len(found(engine, "unused leave lapses")) == 2
     assert len(found(engine, "unused leave lapses", collapse=False)) == 4
-    ranked_by(database, collapse_threshold=0)
-    assert len(found(engine, "unused leave lapses")) == 4
 
 
 def test_as_many_results_as_were_asked_for_however_many_are_the_same(database: Database) -> None:
@@ -132,7 +133,7 @@ def test_as_many_results_as_were_asked_for_however_many_are_the_same(database: D
         put(database, f"same{n}", "Ferries leave the quay at dawn.")
     for n in range(3):
         put(database, f"other{n}", f"Ferries rest in harbour {n} at night.")
-    results = found(fake_engine(database), "ferries leave the quay at dawn", top_k=3)
+    results = found(fake_engine(database), "ferries leave the quay at dawn", top_k=3, collapse=True)
     assert len(results) == 3
     assert len({passage.text for passage in results}) == 3
     assert len(results[0].duplicates) == 44
@@ -159,7 +160,7 @@ def test_age_and_preference_change_the_order(database: Database) -> None:
 
 def test_collections_that_differ_are_searched_together_by_what_they_agree_on(database: Database) -> None:
     with database.write() as session:
-        create_collection(session, "more", ranking={"fusion": "reciprocal_rank", "collapse_threshold": 0})
+        create_collection(session, "more", ranking={"fusion": "reciprocal_rank", "collapse_threshold": 1})
         create_collection(session, "empty", ranking={"dense_weight": 0.9})
     put(database, "a", "Ferries leave at dawn.")
     put(database, "b", "Ferries leave at dawn.", "more")
@@ -167,9 +168,8 @@ def test_collections_that_differ_are_searched_together_by_what_they_agree_on(dat
     alone = search(engine, SearchQuery("ferries", ["more"]), EVERYTHING)
     assert (alone.ranking.fusion, alone.passages[0].score) == ("reciprocal_rank", pytest.approx(2 / 61))
     both = search(engine, SearchQuery("ferries"), EVERYTHING)
-    assert (both.ranking.fusion, both.ranking.collapse_threshold, both.ranking.dense_weight) == ("min_max", 1.0, 0.5)
-    assert len(both.passages) == 1
-    assert len(both.passages[0].duplicates) == 1
+    assert (both.ranking.fusion, both.ranking.collapse_threshold, both.ranking.dense_weight) == ("min_max", 0.0, 0.5)
+    assert [len(passage.duplicates) for passage in both.passages] == [0, 0]
     pair = search(engine, SearchQuery("ferries", ["empty", "more"]), EVERYTHING)
     assert pair.ranking.fusion == "reciprocal_rank"
 
