@@ -67,6 +67,7 @@ def test_more_equal_vectors_than_are_looked_at_still_come_in_order(tmp_path):
     rows, cosines = scan(stored, vectors[400], 5, None, 600)
     assert rows.tolist() == [300, 301, 302, 303, 304]
     assert (cosines == cosines[0]).all()
+    assert scan(stored, vectors[400], 120, None, 600)[0].tolist() == list(range(300, 420))
     allowed = np.arange(600) >= 350
     assert scan(stored, vectors[400], 3, allowed, 250)[0].tolist() == [350, 351, 352]
 
