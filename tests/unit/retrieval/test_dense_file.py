@@ -72,7 +72,7 @@ def test_a_folder_without_an_index_is_refused(tmp_path):
         DenseFile.open(tmp_path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[:3])  # a graph need not lead to all of many equal vectors
 def test_of_more_equal_vectors_than_candidates_the_first_come(kind, tmp_path):
     vectors = clustered(1000)
     same = np.random.default_rng(0).choice(1000, 400, replace=False)
