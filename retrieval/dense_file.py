@@ -66,9 +66,9 @@ class DenseFile:
         """The ``k`` best positions of each query, best first, with their cosine; equal ones by position.
 
         ``queries`` are unit vectors (q, dim), both answers have the shape (q, k); where fewer than ``k`` were found the
-        position is -1 and the cosine ``-inf``.
-        Only positions marked in ``allowed`` (``count`` marks) are found, and never one without a
-        vector. Raises ``ValueError`` for a wrong shape.
+        position is -1 and the cosine ``-inf``. Only positions marked in ``allowed`` (``count`` marks) are found, and
+        never one without a vector. Of equal vectors the first are found (``hnsw_sq8``, built only on demand, may miss
+        some of them). Raises ``ValueError`` for a wrong shape.
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
