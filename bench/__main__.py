@@ -41,6 +41,7 @@ def main() -> None:
         print("Only what needs no data is run; name a folder with --data for the rest.")
     else:
         commands += [[name, str(data)] for name in NEED_DATA]
+        commands.append(["bench.dense_index", "--data", str(data)])
     failed = []
     for command in commands:
         print(f"\n== {' '.join(command)}", flush=True)

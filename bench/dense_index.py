@@ -12,10 +12,11 @@ recall differ by more than .03 with a quarter of the lists visited or more.
 opens it and searches; ``start_ms`` is opening and the first search, memory is measured after the unfiltered searches (``uss``:
 what only this process holds; ``pss``: with its part of what several share), then again with a second one beside it.
 
-``searches``: each query alternately by ``DenseFile.search`` and by FAISS itself, called with the same files, lists visited and
-candidates (``IndexRefine`` over the index, or ``IndexFlat`` where the file scans), one thread; milliseconds by the clock and
-of processor time (``cpu``, which a busy machine changes less), recall@10 against an exact search. Filters: ``half``, ``1 %`` and ``.01 %`` of the chunks at random, ``topic`` a tenth by topic,
-and ``document`` one document's 20 chunks. ``work`` keeps the real vectors and the generated file for the next run.
+``searches``: each query alternately by ``DenseFile.search`` and by FAISS itself, called with the same files, lists
+visited and candidates (``IndexRefine`` over the index, or ``IndexFlat`` where the file scans), one thread; milliseconds by
+the clock and of processor time (``cpu``, which a busy machine changes less), recall@10 against an exact search. Filters:
+``half``, ``1 %`` and ``.01 %`` of the chunks at random, ``topic`` a tenth by topic, and ``document`` one document's 20
+chunks. ``work`` keeps the real vectors and the generated file for the next run.
 """
 
 from __future__ import annotations

@@ -66,9 +66,9 @@ class DenseFile:
         """The ``k`` best positions of each query, best first, with their cosine; equal ones by position.
 
         ``queries`` are unit vectors (q, dim), both answers have the shape (q, k); where fewer than ``k`` were found the
-        position is -1 and the cosine ``-inf``.
-        Only positions marked in ``allowed`` (``count`` marks) are found, and never one without a
-        vector. Raises ``ValueError`` for a wrong shape.
+        position is -1 and the cosine ``-inf``. Only positions marked in ``allowed`` (``count`` marks) are found, and
+        never one without a vector. Of equal vectors the first are found (``hnsw_sq8``, built only on demand, may miss
+        some of them). Raises ``ValueError`` for a wrong shape.
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
@@ -101,10 +101,10 @@ class DenseFile:
         if effort is None or kind is None:
             return [scan(self._stored, query, k, mask, total) for query in queries]
         depth = min(total, max(effort.candidates, kind.deep * k))
-        proposed, thought = candidates(kind, self._index, queries, effort.probes, depth, mask)
+        proposed = candidates(kind, self._index, queries, effort.probes, depth, mask)
         return [
-            self._best(kind, query, k, mask, total, effort.probes, rows, thoughts)
-            for query, rows, thoughts in zip(queries, proposed, thought, strict=True)
+            self._best(kind, query, k, mask, total, effort.probes, rows)
+            for query, rows in zip(queries, proposed, strict=True)
         ]
 
     def _found_on_gpu(self, queries: Vectors, k: int, total: int) -> list[tuple[Rows, Vectors]]:
@@ -132,29 +132,16 @@ class DenseFile:
         return effort if cost < exact_cost(total, self.dim) else None
 
     def _best(
-        self,
-        kind: IndexKind,
-        query: Vectors,
-        k: int,
-        mask: Mask | None,
-        total: int,
-        probes: int,
-        rows: Rows,
-        thoughts: Vectors,
+        self, kind: IndexKind, query: Vectors, k: int, mask: Mask | None, total: int, probes: int, rows: Rows
     ) -> tuple[Rows, Vectors]:
-        """The best of the proposed rows, looking further where they are too few or where an equal one may be left out."""
+        """The best of the proposed rows; where they are too few, of those further away, and at last of all allowed.
+
+        Of equal vectors the first are proposed: they lie in one list, in the order of rows, and FAISS keeps what it met first.
+        """
         depth = len(rows)
-        while True:
-            there = rows >= 0
-            if np.count_nonzero(there) >= k:
-                found, cosines = best(self._stored, query, rows[there], k)
-                # Equal vectors have equal codes: one may be cut off if the index thinks the last as near as one of the best.
-                if depth == total or not there[-1] or not np.any(np.isin(rows[thoughts == thoughts[-1]], found)):
-                    return found, cosines
-                depth = min(2 * depth, total)
-            else:
-                probes *= 2
-            if depth == total or probes > 2 * max(self._report.lists, depth):
+        while np.count_nonzero(rows >= 0) < k:
+            probes *= 2
+            if probes > 2 * max(self._report.lists, depth):
                 return scan(self._stored, query, k, mask, total)
-            proposed, thought = candidates(kind, self._index, query[None], probes, depth, mask)
-            rows, thoughts = proposed[0], thought[0]
+            rows = candidates(kind, self._index, query[None], probes, depth, mask)[0]
+        return best(self._stored, query, rows[rows >= 0], k)

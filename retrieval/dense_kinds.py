@@ -160,14 +160,12 @@ def open_index(kind: IndexKind, folder: Path, rows: int, dim: int) -> Any:
     return index
 
 
-def candidates(
-    kind: IndexKind, index: Any, queries: Vectors, probes: int, depth: int, allowed: Mask | None
-) -> tuple[Rows, Vectors]:
-    """Rows that the index thinks nearest to each query, and what it thinks of them: both (q, depth), -1 where fewer."""
+def candidates(kind: IndexKind, index: Any, queries: Vectors, probes: int, depth: int, allowed: Mask | None) -> Rows:
+    """The allowed rows that the index thinks nearest to each query, best first: (q, depth), -1 where there are fewer."""
     chosen = None if allowed is None else bitmap(allowed)
     if kind.family == "ivf":
         parameters = faiss.SearchParametersIVF(nprobe=min(probes, index.nlist), sel=chosen)  # type: ignore[call-arg]  # as Python adds them
     else:
         parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth), sel=chosen)  # type: ignore[attr-defined]
-    thought, found = index.search(queries, depth, params=parameters)
-    return found, thought
+    found: Rows = index.search(queries, depth, params=parameters)[1]
+    return found

@@ -64,7 +64,8 @@ class DenseReport:
 
     ``factory`` is FAISS's description of the index, ``lists`` its number of lists (0 without). ``efforts`` go from all
     vectors allowed to the smallest share at which the index is searched; below it, allowed vectors are scanned. ``recall`` is
-    recall@``target.k``, ``recall_deep`` recall@``deep`` of the same searches, both of ``queries`` held-out queries.
+    recall@``target.k``, ``recall_deep`` recall@``deep`` of searches that visit no more (a search that finds too few does), both
+    of ``queries`` held-out queries.
     ``rejected`` names the types that missed the target, with the recall they reached.
     """
 

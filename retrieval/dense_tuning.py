@@ -223,7 +223,7 @@ def _recall(
     worst: NDArray[np.float64] | None = None
     for probe in probes_:
         total = len(rows) if probe.allowed is None else int(np.count_nonzero(probe.allowed))
-        found, _ = candidates(kind, index, probe.queries, probes, min(depth, total), probe.allowed)
+        found = candidates(kind, index, probe.queries, probes, min(depth, total), probe.allowed)
         hits = np.zeros(found.shape, dtype=np.int64)
         for number, (query, near, bar) in enumerate(zip(probe.queries, found, probe.bar, strict=True)):
             hits[number] = (rows[near] @ query >= bar - ROUNDING) & (near >= 0)

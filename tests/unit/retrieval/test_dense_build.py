@@ -34,8 +34,8 @@ def test_a_type_that_misses_the_target_gives_way_to_the_next(tmp_path, monkeypat
     candidates = dense_tuning.candidates
 
     def blind(kind, index, queries, probes, depth, allowed):
-        found, thought = candidates(kind, index, queries, probes, depth, allowed)
-        return (found if kind.name == "ivf_sq8" else np.full_like(found, -1)), thought
+        found = candidates(kind, index, queries, probes, depth, allowed)
+        return found if kind.name == "ivf_sq8" else np.full_like(found, -1)
 
     monkeypatch.setattr(dense_tuning, "candidates", blind)
     monkeypatch.setattr(dense_build, "exact_cost", lambda _rows, _dim: float("inf"))
@@ -46,7 +46,7 @@ def test_a_type_that_misses_the_target_gives_way_to_the_next(tmp_path, monkeypat
 
 def test_at_last_the_search_is_exact(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        dense_tuning, "candidates", lambda _k, _i, queries, _p, depth, _a: (np.full((len(queries), depth), -1), None)
+        dense_tuning, "candidates", lambda _k, _i, queries, _p, depth, _a: np.full((len(queries), depth), -1)
     )
     report = build_dense(tmp_path, clustered(1000), SMALL, threads=1)
     assert report.kind == "exact"

@@ -72,6 +72,17 @@ def test_a_folder_without_an_index_is_refused(tmp_path):
         DenseFile.open(tmp_path)
 
 
+@pytest.mark.parametrize("kind", KINDS[:3])  # a graph need not lead to all of many equal vectors
+def test_of_more_equal_vectors_than_candidates_the_first_come(kind, tmp_path):
+    vectors = clustered(1000)
+    same = np.random.default_rng(0).choice(1000, 400, replace=False)
+    vectors[same] = vectors[same[0]]
+    build_dense(tmp_path, vectors, RecallTarget(kind=kind, sample=20, recall=0.5), threads=1)
+    index = DenseFile.open(tmp_path)
+    for k in (12, 120):
+        assert index.search(vectors[same[:1]], k)[0][0].tolist() == sorted(same.tolist())[:k]
+
+
 ANSWER = """
 import json, re, sys
 from pathlib import Path

@@ -71,6 +71,16 @@ def test_more_equal_vectors_than_are_looked_at_still_come_in_order(tmp_path):
     assert scan(stored, vectors[400], 3, allowed, 250)[0].tolist() == [350, 351, 352]
 
 
+def test_vectors_that_differ_by_less_than_float32_sums_tell_come_in_their_true_order(tmp_path):
+    noise = np.random.default_rng(0).normal(scale=6e-8, size=(600, 32))
+    vectors = (clustered(1) + noise).astype(np.float32)
+    stored = write_stored(tmp_path, vectors)
+    rows, cosines = scan(stored, vectors[0], 5, None, 600)
+    expected, exact = brute(vectors, vectors[0], 5)
+    assert rows.tolist() == expected.tolist()
+    assert cosines.tolist() == exact.tolist()
+
+
 def test_the_best_of_candidates_are_by_cosine_then_row(stored):
     query = np.asarray(stored.rows[17])
     candidates = np.array([40, 17, 300, 2, 8])

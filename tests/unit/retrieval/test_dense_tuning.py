@@ -87,11 +87,11 @@ def test_what_the_lists_visited_do_not_hold_is_looked_for_further_away(tmp_path,
 
 
 def test_a_recall_is_measured_as_it_is(tmp_path):
-    """Against queries of its own: the report's number is within what 100 queries can tell."""
+    """Against queries of its own: the report's number is within what 200 queries can tell."""
     vectors = clustered(4000)
     report = build_dense(tmp_path, vectors, RecallTarget(recall=0.8, kind="ivf_sq8", sample=400), threads=1)
     index = DenseFile.open(tmp_path)
     assert 0.8 <= report.recall < 0.99
     assert recall(index, vectors, made_queries(vectors, 200, 123), 10) == pytest.approx(report.recall, abs=0.04)
     deep = recall(index, vectors, made_queries(vectors, 100, 123), report.deep)
-    assert deep == pytest.approx(report.recall_deep, abs=0.05)
+    assert deep > report.recall_deep - 0.05  # and more, as a search that finds too few looks further
