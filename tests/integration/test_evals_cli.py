@@ -188,17 +188,17 @@ def test_how_a_collection_ranks_is_fitted_and_applied_only_where_that_is_a_gain(
     folder = home / "codes"
     (folder / "qrels").mkdir(parents=True)
     # Codes are found by their letters alone; the vectors of all these texts are about the same.
-    corpus = [{"_id": f"d{n}", "text": f"Part QX{n:03} fits the winch."} for n in range(40)]
-    queries = [{"_id": f"q{n}", "text": f"what does part QX{n:03} fit"} for n in range(40)]
+    corpus = [{"_id": f"d{n}", "text": f"Part QX{n:03} fits the winch."} for n in range(60)]
+    queries = [{"_id": f"q{n}", "text": f"what does part QX{n:03} fit"} for n in range(60)]
     (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
     (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
-    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(40))
+    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(60))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
     assert footnote(home, "import", "beir", str(folder), "--name", "codes").exit_code == 0
     before = ranking(home, "set", "codes", "--ranking", '{"dense_weight": 1, "expand": 1}')
     assert (before["dense_weight"], before["expand"]) == (1.0, 1)
     code, body = fit(home, "codes")
-    assert (code, body["verdict"], body["applied"], body["items"]) == (0, "PASS", False, 40)
+    assert (code, body["verdict"], body["applied"], body["items"]) == (0, "PASS", False, 60)
     assert body["ndcg"][1] == 1.0
     assert body["ci"][0] > 0.0
     assert body["gain"] == pytest.approx(body["ndcg"][1] - body["ndcg"][0])
