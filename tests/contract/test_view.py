@@ -243,8 +243,8 @@ def _dominates(better, worse, asked, whole):
     )
 
 
-# Operations: 10 x 50 in memory, 3 x 20 where each takes some calls to another thread's server.
-@pytest.mark.parametrize(("name", "examples", "steps"), [("memory", 10, 50), ("milvus-lite", 3, 20)])
+# Operations: 10 x 50 in memory, 5 x 20 where each takes some calls to another thread's server.
+@pytest.mark.parametrize(("name", "examples", "steps"), [("memory", 10, 50), ("milvus-lite", 5, 20)])
 def test_the_same_answers_as_the_model(name, examples, steps):
     machine = type(f"{name}Machine", (ViewMachine,), {"implementation_name": name})
     run_state_machine_as_test(
