@@ -8,11 +8,9 @@ its new one. What nobody can look at any more is deleted later.
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +23,7 @@ from retrieval.milvus_filter import Facts, access_expression, filter_expressions
 from retrieval.milvus_ledger import Ledger, Standing
 from retrieval.milvus_rows import LIVE, NO_CHUNK, document_rows, query_terms
 from retrieval.milvus_schema import WRITTEN
+from retrieval.milvus_weights import TermWeights
 from retrieval.view import IndexedChunk
 from retrieval.views import Candidates, Keys, Vector
 
@@ -33,9 +32,7 @@ GRACE_CALLS = 8
 # How long a change waits for another writer.
 WAIT_S = 60.0
 _LISTED = 1_000
-_KEPT = 4_096
 _PLACE = ("chunk", "document", "place")
-_K1 = 1.2
 
 
 class MilvusView:
@@ -66,7 +63,7 @@ class MilvusView:
         self._grace_s = GRACE_CALLS * connection.timeout_s if grace_s is None else grace_s
         # Publications and when this process saw them replaced: what was seen until then can go after the grace time.
         self._replaced: list[tuple[int, float]] = [(ledger.read(index).stamp, time.monotonic())]
-        self._weights: OrderedDict[tuple[int, str], float] = OrderedDict()
+        self._weights = TermWeights(index, connection)
         self._lock = threading.Lock()
 
     # Changes
@@ -162,11 +159,12 @@ class MilvusView:
         """Delete what has been invisible for longer than the grace time; false when there was nothing to do yet."""
         now = time.monotonic()
         with self._lock:
-            due = [stamp for stamp, since in self._replaced if now - since >= self._grace_s]
-            if not due:
-                return False
-            self._replaced = [(stamp, since) for stamp, since in self._replaced if now - since < self._grace_s]
-        self._connection.delete(self.index, f"until <= {max(due)}")
+            due = [entry for entry in self._replaced if now - entry[1] >= self._grace_s]
+        if not due:
+            return False
+        self._connection.delete(self.index, f"until <= {max(stamp for stamp, _ in due)}")
+        with self._lock:
+            self._replaced = [entry for entry in self._replaced if entry not in due]
         return True
 
     # Searches
@@ -193,7 +191,7 @@ class MilvusView:
         share = 0.0
         if lexical:
             # Without a single term it was found by a whole identifier.
-            full_match = self._full_match(standing.stamp, terms)
+            full_match = self._weights.full_match(standing.stamp, _visible(standing.stamp), terms)
             share = max(lexical.values()) / full_match if full_match else 1.0
         found = dense.keys() | lexical.keys()
         return Candidates(dense, lexical, {key: place[key] for key in found}, share)
@@ -220,36 +218,6 @@ class MilvusView:
             best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:depth]
             scores = dict(best)
         return scores
-
-    def _full_match(self, stamp: int, terms: Mapping[str, int]) -> float:
-        """About the score of a chunk of average length that says each term of the query once; 0 without terms.
-
-        Milvus tells no document frequencies. The best row for a term alone scores ``idf * tf * (k1 + 1) / (tf + k1 * L)``, with
-        ``L`` = 1 for a chunk of average length; a chunk's own terms are indexed twice, so a full match has ``tf`` = 2. For a term
-        that nothing holds ``idf`` is that of BM25, ln(1 + (N + .5) / .5).
-        """
-        unknown = [term for term in terms if (stamp, term) not in self._weights]
-        found: dict[tuple[int, str], float] = {}
-        if unknown:
-            rows = self._connection.call(
-                lambda client: client.get_collection_stats(self.index, timeout=self._connection.timeout_s)
-            )
-            rarest = math.log(1.0 + (int(rows["row_count"]) + 0.5) / 0.5)
-            best = self._connection.search(
-                self.index, unknown, field="sparse", metric="BM25", limit=1, where=_visible(stamp), fields=["terms"]
-            )
-            for term, hits in zip(unknown, best, strict=True):
-                weight = rarest
-                if hits:
-                    held = hits[0]["entity"]["terms"].split().count(term)
-                    weight = abs(hits[0]["distance"]) / _saturation(max(1, held))
-                found[stamp, term] = weight * _saturation(2)
-        with self._lock:
-            self._weights.update(found)
-            total = sum(count * self._weights[stamp, term] for term, count in terms.items())
-            while len(self._weights) > _KEPT:
-                self._weights.popitem(last=False)
-        return total
 
     # Contents
 
@@ -301,7 +269,3 @@ def _vector(values: Sequence[float]) -> NDArray[np.float32]:
 
 def _ascending(keys: Iterable[int]) -> Keys:
     return np.array(sorted(keys), dtype=np.int64)
-
-
-def _saturation(frequency: int) -> float:
-    return frequency * (_K1 + 1) / (frequency + _K1)

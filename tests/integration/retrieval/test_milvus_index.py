@@ -249,6 +249,16 @@ def test_a_builder_that_dies_is_followed_by_another(
     assert sum(row["id"].endswith(".1") for row in rows) == 2
 
 
+def test_the_index_is_followed_while_commits_are_held_up(sqlite_database: Database, indexes: list[MilvusIndex]) -> None:
+    """As a search does that found texts replaced three times in a row."""
+    engine = engine_of(sqlite_database, indexes[0])
+    put(sqlite_database, "a", "Parking here.")
+    assert found(engine, "parking") == ["a"]
+    put(sqlite_database, "b", "Parking there.")
+    with sqlite_database.write():
+        assert sorted(found(engine, "parking")) == ["a", "b"]
+
+
 def test_what_milvus_lost_is_built_again(
     sqlite_database: Database, indexes: list[MilvusIndex], milvus_url: str
 ) -> None:
