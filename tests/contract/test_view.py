@@ -139,6 +139,11 @@ class ViewMachine(RuleBasedStateMachine):
         assert self.view.update_facts(facts) == (old is not None)
         if old is not None:
             self.stored[id_] = (facts, old[1])
+            for raw in FILTERS[:5]:
+                condition = parse_filter(raw)
+                found = self.view.candidates("", np.eye(DIM, dtype=np.float32)[0], 100, EVERYTHING, condition)
+                passing = [chunks for facts, chunks in self.stored.values() if condition.matches(facts, "things")]
+                assert found.dense.keys() == {c.key for chunks in passing for c in chunks if c.vector is not None}
 
     @precondition(lambda self: any(chunks for _, chunks in self.stored.values()))
     @rule(made=documents)
