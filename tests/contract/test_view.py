@@ -132,6 +132,21 @@ class ViewMachine(RuleBasedStateMachine):
         for id_ in ids:
             self.stored.pop(id_, None)
 
+    @rule(id_=st.sampled_from(IDS), groups=st.sampled_from(GROUPS), metadata=st.sampled_from(METADATA))
+    def change_facts(self, id_, groups, metadata):
+        old = self.stored.get(id_)
+        created = datetime(2026, 1, 1, tzinfo=UTC)
+        facts = DocumentFacts(id_, f"x/{id_}", id_, None, "text/plain", 1, metadata, groups, created)
+        if old is not None:
+            # As an update of a document's attributes does it: the same chunks, put once more.
+            self.view.put_documents([(facts, old[1])])
+            self.stored[id_] = (facts, old[1])
+            for raw in FILTERS[:5]:
+                condition = parse_filter(raw)
+                found = self.view.candidates("", np.eye(DIM, dtype=np.float32)[0], 100, EVERYTHING, condition)
+                passing = [chunks for facts, chunks in self.stored.values() if condition.matches(facts, "things")]
+                assert found.dense.keys() == {c.key for chunks in passing for c in chunks if c.vector is not None}
+
     @precondition(lambda self: any(chunks for _, chunks in self.stored.values()))
     @rule(made=documents)
     def refuse_a_key_of_another(self, made):
