@@ -126,7 +126,7 @@ def test_what_a_caller_may_not_read_is_not_found(database: Database) -> None:
 def test_filters_reach_metadata_and_document_fields(database: Database) -> None:
     items = [
         DocumentInput(
-            f"d{year}", text="Annual report.", attributes=Attributes(metadata={"year": year}, title=f"T{year}")
+            f"d{year}", text=f"Annual report {year}.", attributes=Attributes(metadata={"year": year}, title=f"T{year}")
         )
         for year in (2024, 2025, 2026)
     ]
