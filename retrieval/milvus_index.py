@@ -72,9 +72,11 @@ class MilvusIndex:
         with self._lock:
             lock = self._locks.setdefault(state.id, threading.Lock())
         view = self._views.get(state.id)
-        if view is None or not _has(self._ledger.read(view.index), state):
+        if view is None or view.language != state.language or not _has(self._ledger.read(view.index), state):
             with lock:
-                view = self._views.get(state.id) or self._attach(state)
+                view = self._views.get(state.id)
+                if view is None or view.language != state.language:
+                    view = self._attach(state)
                 with self._ledger.writing(view.index, self._wait_s, lambda standing: _has(standing, state)) as standing:
                     if standing is not None:
                         self._take_in(view, standing, state)
@@ -83,7 +85,7 @@ class MilvusIndex:
         return view
 
     def _attach(self, state: CollectionState) -> MilvusView:
-        index = index_name(state.id, self._encoder.name)
+        index = index_name(state.id, self._encoder.name, state.language)
         standing = self._ledger.read(index)
         with self._database.read() as session:
             newest = session.scalar(select(func.max(Change.seq)).where(Change.collection_id == state.id)) or 0
@@ -94,7 +96,14 @@ class MilvusIndex:
                     self._restart(index, claimed, newest)
         facts = DatabaseFacts(self._database, state.id)
         return MilvusView(
-            state.name, index, self._encoder.dim, self._connection, self._ledger, facts, grace_s=self._grace_s
+            state.name,
+            index,
+            self._encoder.dim,
+            self._connection,
+            self._ledger,
+            facts,
+            language=state.language,
+            grace_s=self._grace_s,
         )
 
     def _restart(self, index: str, standing: Standing, newest: int) -> None:

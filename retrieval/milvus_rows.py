@@ -32,10 +32,10 @@ NO_CHUNK = -1
 MAX_QUERY_CHARS = 8_000
 MAX_QUERY_TERMS = 256
 
-_ANALYSIS = Analysis()
 
-
-def document_rows(facts: DocumentFacts, chunks: Sequence[IndexedChunk], dim: int, stamp: int) -> tuple[list[Row], bool]:
+def document_rows(
+    facts: DocumentFacts, chunks: Sequence[IndexedChunk], dim: int, stamp: int, analysis: Analysis
+) -> tuple[list[Row], bool]:
     """A document's rows as publication ``stamp`` shows them, and whether all that filters look at is in them.
 
     Raises ``ValueError`` for a vector that is not of length 1 (within .001) or not of ``dim`` numbers.
@@ -66,7 +66,7 @@ def document_rows(facts: DocumentFacts, chunks: Sequence[IndexedChunk], dim: int
             "chunk": chunk.key,
             "place": place,
             "embedded": vector is not None,
-            "terms": " ".join(_within_limit(chunk_terms(chunk.context, chunk.text, surroundings))),
+            "terms": " ".join(_within_limit(chunk_terms(chunk.context, chunk.text, surroundings, analysis))),
             "dense": nowhere if vector is None else np.asarray(vector, dtype=np.float32),
         }
         rows.append({**shared, **row})
@@ -82,22 +82,22 @@ def _check(vector: Any, dim: int) -> None:
         raise ValueError("vectors must be finite and of length 1")
 
 
-def chunk_terms(context: str, text: str, surroundings: str) -> list[str]:
+def chunk_terms(context: str, text: str, surroundings: str, analysis: Analysis) -> list[str]:
     """What a chunk is found by: the terms of its context and text, again with what stands around it, and its identifiers.
 
     Its own terms so count twice and its neighbours' once, as in the two fields of the index in this process.
     """
     body = f"{context}\n{text}"
-    own = [_safe(term) for term in _ANALYSIS.words(body)]
-    with_neighbours = [_safe(term) for term in _ANALYSIS.words(f"{context}\n{surroundings}")]
-    return own + with_neighbours + [_identifier(word) for word in _ANALYSIS.identifiers(utf8(body))]
+    own = [_safe(term) for term in analysis.words(body)]
+    with_neighbours = [_safe(term) for term in analysis.words(f"{context}\n{surroundings}")]
+    return own + with_neighbours + [_identifier(word) for word in analysis.identifiers(utf8(body))]
 
 
-def query_terms(query: str) -> tuple[Counter[str], list[str]]:
+def query_terms(query: str, analysis: Analysis) -> tuple[Counter[str], list[str]]:
     """The terms that a query asks for, each with how often, and the identifiers in it."""
     text = utf8(query[:MAX_QUERY_CHARS])
-    counted = Counter(_safe(term) for term in _ANALYSIS.asked(text))
-    whole = list(dict.fromkeys(_identifier(word) for word in _ANALYSIS.identifiers(text)))
+    counted = Counter(_safe(term) for term in analysis.asked(text))
+    whole = list(dict.fromkeys(_identifier(word) for word in analysis.identifiers(text)))
     return Counter(dict(list(counted.items())[:MAX_QUERY_TERMS])), whole[:MAX_QUERY_TERMS]
 
 

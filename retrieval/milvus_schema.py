@@ -29,9 +29,13 @@ WRITTEN = (
 )
 
 
-def index_name(collection_id: str, encoder: str) -> str:
-    """The name in Milvus of a collection's index with the vectors of ``encoder``: letters, digits and underscores."""
-    return f"footnote_{collection_id}_{hashlib.blake2b(encoder.encode(), digest_size=6).hexdigest()}"
+def index_name(collection_id: str, encoder: str, language: str | None) -> str:
+    """The name in Milvus of a collection's index with the vectors of ``encoder`` and the words of ``language``.
+
+    It has letters, digits and underscores.
+    """
+    kind = encoder if language is None else f"{encoder} {language}"
+    return f"footnote_{collection_id}_{hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()}"
 
 
 def open_index(connection: MilvusConnection, name: str) -> bool:

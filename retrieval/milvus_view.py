@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts, Filter
+from retrieval.lexical_analysis import Analysis
 from retrieval.milvus_connection import MilvusConnection, Row
 from retrieval.milvus_filter import Facts, access_expression, filter_expressions
 from retrieval.milvus_ledger import Ledger, Standing
@@ -52,9 +53,12 @@ class MilvusView:
         ledger: Ledger,
         facts: Facts,
         *,
+        language: str | None = None,
         grace_s: float | None = None,
     ) -> None:
         self.name = name
+        self.language = language
+        self._analysis = Analysis(language)
         self.index = index
         self._dim = dim
         self._connection = connection
@@ -114,7 +118,7 @@ class MilvusView:
         rows: list[Row] = []
         complete, ids = True, set(removed)
         for facts, chunks in put:
-            made, tagged = document_rows(facts, chunks, self._dim, standing.stamp + 1)
+            made, tagged = document_rows(facts, chunks, self._dim, standing.stamp + 1, self._analysis)
             rows += made
             complete = complete and tagged
             ids.add(facts.id)
@@ -178,7 +182,7 @@ class MilvusView:
         shared = [_visible(standing.stamp), access_expression(access)]
         where = [" and ".join(part for part in (*shared, scope) if part) for scope in scopes]
         place: dict[int, tuple[str, int]] = {}
-        terms, whole = query_terms(query)
+        terms, whole = query_terms(query, self._analysis)
         lexical: dict[int, float] = {}
         dense: dict[int, float] = {}
         if terms or whole:

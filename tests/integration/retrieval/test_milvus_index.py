@@ -16,7 +16,7 @@ from sqlalchemy import delete
 from infra.database import Database, open_database
 from infra.errors import Unavailable
 from infra.tables import Change
-from ingest.collections import create_collection, delete_collection, get_collection
+from ingest.collections import create_collection, delete_collection, get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
 from ingest.pipeline import ingest_batch
@@ -336,3 +336,12 @@ def test_two_databases_on_disk_have_ledgers_of_their_own(tmp_path: Path) -> None
         MilvusIndex(database, FakeEncoder(), "http://127.0.0.1:9").close()
         database.close()
     assert {path.name for path in tmp_path.glob("*.milvus-ledger")} == {"one.milvus-ledger", "two.milvus-ledger"}
+
+
+def test_words_are_of_the_collections_language(sqlite_database: Database, indexes: list[MilvusIndex]) -> None:
+    put(sqlite_database, "a", "Die Kündigungsfristen stehen in den Verträgen.")
+    one, other = (engine_of(sqlite_database, index) for index in indexes)
+    assert found(one, "Vertrag", mode="lexical") == []
+    with sqlite_database.write() as session:
+        set_language(session, get_collection(session, "default"), "german")
+    assert found(one, "Vertrag", mode="lexical") == found(other, "Vertrag", mode="lexical") == ["a"]
