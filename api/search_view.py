@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.errors import FieldError, InvalidInput
-from retrieval.passage import Passage
+from retrieval.passage import DocumentRef, Passage
 from retrieval.search import SearchResult
 
 
@@ -29,9 +29,8 @@ def check_question(text: str, field: str) -> str:
 
 
 def describe(passage: Passage) -> dict[str, Any]:
-    """A passage as callers see it."""
-    document = passage.document
-    return {
+    """A passage as callers see it; its ``context`` is there if it was asked for."""
+    shown: dict[str, Any] = {
         "chunk_id": passage.chunk_id,
         "text": passage.text,
         "score": round(passage.score, 6),
@@ -41,16 +40,31 @@ def describe(passage: Passage) -> dict[str, Any]:
             "rerank": passage.scores.rerank,
         },
         "collection": passage.collection,
-        "document": {
-            "id": document.id,
-            "external_id": document.external_id,
-            "version": document.version,
-            "title": document.title,
-            "url": document.url,
-            "metadata": dict(document.metadata),
-        },
+        "document": _document(passage.document),
         "heading_path": list(passage.heading_path),
         "page": passage.page,
         "char_start": passage.char_start,
         "char_end": passage.char_end,
+        "duplicates": [
+            {"chunk_id": each.chunk_id, "collection": each.collection, "document": _document(each.document)}
+            for each in passage.duplicates
+        ],
+    }
+    if (expanded := passage.expanded) is not None:
+        shown["context"] = {
+            "text": expanded.text,
+            "char_start": expanded.char_start,
+            "char_end": expanded.char_end,
+        }
+    return shown
+
+
+def _document(document: DocumentRef) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "external_id": document.external_id,
+        "version": document.version,
+        "title": document.title,
+        "url": document.url,
+        "metadata": dict(document.metadata),
     }

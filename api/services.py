@@ -25,7 +25,10 @@ from retrieval.engine import Engine
 from retrieval.extractive import ExtractiveWriter
 from retrieval.generator import ModelWriter, Timeouts
 from retrieval.index import Index
+from retrieval.indexing import IndexFiles
+from retrieval.reranker import load_reranker
 from retrieval.verifier import DeterministicVerifier
+from retrieval.views import Views
 from retrieval.writer import Writer
 
 
@@ -55,24 +58,34 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
     """
     sandbox = Sandbox(timeout_s=settings.parse_timeout_s, memory_mb=settings.parse_memory_mb, ocr=settings.ocr)
     database = open_database(settings.database)
+    index: Views | None = None
     try:
         with database.write() as session:
             ensure_collection(session, DEFAULT_COLLECTION)
         encoder = open_encoder(settings)
+        index = open_index(settings, database, encoder)
         engine = Engine(
             database=database,
             encoder=encoder,
-            index=Index(database, encoder),
+            index=index,
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
+            reranker=load_reranker(settings.reranker),
         )
         ingestion = Ingestion(database, encoder, sandbox.parse)
         spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)
-        runner = JobRunner(ingestion, spool, lambda source: open_source_of(settings, source))
+        runner = JobRunner(
+            ingestion,
+            spool,
+            lambda source: open_source_of(settings, source),
+            IndexFiles(database, encoder, settings.index_dir) if settings.index_url is None else None,
+        )
         yield Services(
             settings, database, engine, ingestion, spool, runner, _open_queue(settings, runner) if queue else None
         )
     finally:
+        if index is not None:
+            index.close()
         sandbox.close()
         database.close()
 
@@ -97,13 +110,23 @@ def _open_queue(settings: Settings, runner: JobRunner) -> Queue:
     address = settings.database
     if address.startswith("sqlite:"):
         address = f"sqlite:///{settings.data_dir.absolute() / 'jobs.db'}"
-    return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days)
+    merge_chunks = settings.merge_chunks if settings.index_url is None else 0
+    return JobQueue(runner, address, settings.job_concurrency, settings.keep_versions_days, merge_chunks)
 
 
 def open_encoder(settings: Settings) -> Encoder:
     """The encoder that the settings name, on the runtime that they name."""
     runtime = cast("RuntimeName", settings.encoder_runtime)
     return load_encoder(settings.encoder, runtime=runtime, cache=settings.cache)
+
+
+def open_index(settings: Settings, database: Database, encoder: Encoder) -> Views:
+    """The indexes where the settings say that they are; of Milvus nothing is asked before the first search."""
+    if settings.index_url is None:
+        return Index(database, encoder, settings.index_dir)
+    from retrieval.milvus_index import MilvusIndex  # noqa: PLC0415 - its client takes a second to load, and is an extra
+
+    return MilvusIndex(database, encoder, settings.index_url, settings.index_token)
 
 
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:

@@ -34,12 +34,38 @@ class Chunking(Body, frozen=True, omit_defaults=True):
     tables: Literal["rows", "whole"] | None = None
 
 
+class RankingWeight(Body, frozen=True):
+    """Documents that pass ``filter`` have their scores multiplied by ``weight``."""
+
+    filter: Filter
+    weight: float
+
+
+class Ranking(Body, frozen=True, omit_defaults=True):
+    """How a collection's results are ranked; what is left out has its default."""
+
+    fusion: Literal["min_max", "reciprocal_rank"] | None = None
+    dense_weight: float | None = None
+    repeat_factor: float | None = None
+    recency_half_life_days: float | None = None
+    recency_weight: float | None = None
+    recency_field: str | None = None
+    weights: Annotated[list[RankingWeight], Meta(max_length=32)] | None = None
+    collapse_threshold: float | None = None
+    rerank: bool | None = None
+    rerank_depth: int | None = None
+    rerank_weight: float | None = None
+    expand: int | None = None
+
+
 class NewCollection(Body, frozen=True):
     """``POST /v1/collections``."""
 
     name: str
     description: Short | None = None
     chunking: Chunking | None = None
+    language: str | None = None
+    ranking: Ranking | None = None
 
 
 class CollectionPatch(Body, frozen=True):
@@ -47,6 +73,8 @@ class CollectionPatch(Body, frozen=True):
 
     description: Short | msgspec.UnsetType | None = msgspec.UNSET
     chunking: Chunking | msgspec.UnsetType | None = msgspec.UNSET
+    language: str | msgspec.UnsetType | None = msgspec.UNSET
+    ranking: Ranking | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NewDocument(Body, frozen=True):
@@ -95,6 +123,8 @@ class SearchBody(Body, frozen=True):
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     filter: Filter | None = None
     rerank: bool | None = None
+    collapse: bool | None = None
+    expand: Annotated[int, Meta(ge=0, le=3)] = 0
 
 
 class ChatTurn(Body, frozen=True):

@@ -11,9 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_NOTHING = ("bench.speed", "bench.sync", "bench.edited_document")
+NEED_NOTHING = (
+    "bench.speed",
+    "bench.sync",
+    "bench.edited_document",
+    "bench.filters",
+    "bench.lexical_index",
+    "bench.dense_index",
+    "bench.ray_ingest",
+)
 NEED_DATA = (
     "bench.retrieval",
+    "bench.ablation",
     "bench.precision",
     "bench.chunking",
     "bench.reembedding",
@@ -32,6 +41,7 @@ def main() -> None:
         print("Only what needs no data is run; name a folder with --data for the rest.")
     else:
         commands += [[name, str(data)] for name in NEED_DATA]
+        commands.append(["bench.dense_index", "--data", str(data)])
     failed = []
     for command in commands:
         print(f"\n== {' '.join(command)}", flush=True)

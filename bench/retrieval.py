@@ -38,7 +38,7 @@ from retrieval.encoder import Encoder, load_encoder
 from retrieval.filters import DocumentFacts
 from retrieval.fusion import fuse_min_max
 from retrieval.lexical import FieldWeights, LexicalEntry, TantivyLexical
-from retrieval.view import IndexedChunk, Mode, new_view
+from retrieval.view import CollectionView, IndexedChunk, Mode, new_view
 
 _GOLD_PAGE = re.compile(r"\[([^\]#]+\.pdf)#page=(\d+)\]")
 _STRETCH = 2_500
@@ -145,11 +145,19 @@ def scored(rankings: Iterable[Sequence[str]], gold: Sequence[set[str]]) -> dict[
     }
 
 
-def measure(task: Task, encoder: Encoder) -> dict[str, dict[str, float]]:
-    """Every system's scores on a task."""
-    view = new_view("bench", encoder.dim)
-    unit_of: list[str] = []
-    whole: dict[str, tuple[str, list[str]]] = {}
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A task's chunks in an index: by key their unit and their ``(context, text)``; by unit its title and texts."""
+
+    view: CollectionView
+    unit_of: list[str]
+    chunks: list[tuple[str, str]]
+    whole: dict[str, tuple[str, list[str]]]
+
+
+def indexed(task: Task, encoder: Encoder) -> Indexed:
+    """Cut, encode and index a task's documents, as the ingest does."""
+    found = Indexed(new_view("bench", encoder.dim), [], [], {})
     loaded: list[tuple[DocumentFacts, list[IndexedChunk]]] = []
     for name, (title, parsed) in task.documents.items():
         pieces = chunk(parsed, encoder.count_tokens, encoder.max_tokens, title=title or None)
@@ -159,21 +167,28 @@ def measure(task: Task, encoder: Encoder) -> dict[str, dict[str, float]]:
         chunks = []
         for piece, text, vector in zip(pieces, texts, vectors, strict=True):
             unit = f"{name}#{piece.page}" if task.by_page else name
-            chunks.append(IndexedChunk(len(unit_of), piece.context, text, vector, piece.page))
-            whole.setdefault(unit, (title, []))[1].append(text)
-            unit_of.append(unit)
+            chunks.append(IndexedChunk(len(found.unit_of), piece.context, text, vector, piece.page))
+            found.whole.setdefault(unit, (title, []))[1].append(text)
+            found.unit_of.append(unit)
+            found.chunks.append((piece.context, text))
         loaded.append((DocumentFacts(name, name, title, None, None, 1), chunks))
-    view.put_documents(loaded)
+    found.view.put_documents(loaded)
+    return found
+
+
+def measure(task: Task, encoder: Encoder) -> dict[str, dict[str, float]]:
+    """Every system's scores on a task."""
+    found = indexed(task, encoder)
     queries = encoder.encode(task.questions, kind="query")
     systems: dict[str, dict[str, float]] = {}
     modes: tuple[Mode, ...] = ("lexical", "dense", "hybrid")
     for mode in modes:
         ranked = [
-            [unit_of[hit.key] for hit in view.search(question, vector, mode=mode, k=100)]
+            [found.unit_of[hit.key] for hit in found.view.search(question, vector, mode=mode, k=100)]
             for question, vector in zip(task.questions, queries, strict=True)
         ]
         systems[mode] = scored(ranked, task.gold)
-    systems |= _plain(whole, task, queries, encoder)
+    systems |= _plain(found.whole, task, queries, encoder)
     return systems
 
 

@@ -88,7 +88,7 @@ def _warm_up(subject: Subject, question: str, plan: RunPlan) -> None:
 
 
 async def _run_item(subject: Subject, item: GoldItem, plan: RunPlan, texts: dict[str, str | None]) -> ItemResult:
-    anchors, missing, problems = await to_thread.run_sync(_resolve, subject, item, plan.collection, texts)
+    anchors, missing, problems = await to_thread.run_sync(resolve_evidence, subject, item, plan.collection, texts)
     usable = [*anchors, *missing] if not problems and (anchors or missing) else None
     access = EVERYTHING if item.groups is None else Access(frozenset(item.groups))
     scores: dict[str, float] = {}
@@ -124,7 +124,7 @@ async def _run_item(subject: Subject, item: GoldItem, plan: RunPlan, texts: dict
     )
 
 
-def _resolve(
+def resolve_evidence(
     subject: Subject, item: GoldItem, collection: str, texts: dict[str, str | None]
 ) -> tuple[list[Anchor], list[Anchor], tuple[str, ...]]:
     """The item's places; whole documents that are missing (they stay relevant, and unfound); and what is

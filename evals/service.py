@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import select
 
 from evals.subject import DocumentInput, Loaded
+from infra.errors import Conflict
 from infra.tables import Collection, Document, DocumentVersion, ExtractedText
 from ingest.collections import ensure_collection
 from ingest.document import Attributes, Outcome
@@ -19,11 +20,13 @@ from retrieval.access import Access
 from retrieval.answer import Answer
 from retrieval.answering import Ask, answer
 from retrieval.engine import Engine
+from retrieval.fusion import Hit
 from retrieval.passage import Passage
 from retrieval.prompt import PROMPT_VERSION
+from retrieval.ranking import Found
 from retrieval.search import SearchQuery, search
-from retrieval.store import find_collections
-from retrieval.view import Mode
+from retrieval.store import find_collections, load_passages
+from retrieval.view import DEPTH, Mode, find_candidates
 
 _BATCH = 256
 
@@ -38,6 +41,26 @@ class ServiceSubject:
         """Search as ``/v1/search`` does."""
         asked = SearchQuery(query, [collection], top_k, cast("Mode", mode))
         return search(self.engine, asked, access).passages
+
+    def candidates(self, query: str, *, collection: str, access: Access) -> tuple[Found, int]:
+        """Ask both legs as a hybrid search does."""
+        engine = self.engine
+        with engine.database.read() as session:
+            states = find_collections(session, [collection])
+        vector = engine.encoder.encode([query], kind="query")[0]
+        settings = [state.ranking for state in states]
+        found = find_candidates(engine.index.current(states), query, vector, DEPTH, access=access, settings=settings)
+        return found[0], DEPTH
+
+    def passages(self, hits: Sequence[Hit], access: Access) -> Sequence[Passage]:
+        """Read the passages from the database; raises ``Conflict`` where the collection was changed in between."""
+        with self.engine.database.read() as session:
+            loaded = load_passages(session, [hit.key for hit in hits], access)
+        if any(hit.key not in loaded for hit in hits):
+            raise Conflict(
+                "The collection is being changed: fit its ranking when it rests.", code="collection_changing"
+            )
+        return [loaded[hit.key] for hit in hits]
 
     async def answer(self, question: str, *, collection: str, mode: str, access: Access) -> Answer:
         """Answer as ``/v1/answer`` does; no record is kept."""
@@ -73,6 +96,8 @@ class ServiceSubject:
             "generator": engine.writer.kind,
             "model": engine.writer.model,
             "prompt": PROMPT_VERSION,
+            "ranking": state.ranking.as_json(),
+            "reranker": None if engine.reranker is None else engine.reranker.name,
         }
 
 

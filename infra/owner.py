@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import datetime, timedelta
 
 import psutil
+
+from infra.clock import in_utc, now
+
+# On another host only the heartbeat is seen.
+STALE = timedelta(seconds=30)
 
 
 def owner_name() -> str:
@@ -25,3 +31,10 @@ def is_gone(owner: str) -> bool | None:
         return int(process.create_time()) != int(started) or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def is_dead(owner: str, beaten_at: datetime) -> bool:
+    """Whether a process has ended: on this host the process table tells at once, of another one only its heartbeat is seen."""
+    if (gone := is_gone(owner)) is not None:
+        return gone
+    return now() - in_utc(beaten_at) > STALE

@@ -61,6 +61,15 @@ def _database_url(raw: str) -> str:
     raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
 
+def _index_url(raw: str) -> str:
+    if raw.startswith(("http://", "https://", "tcp://")):
+        if "@" not in raw:  # a password has a setting of its own, which is not shown
+            return raw.rstrip("/")
+    elif raw.endswith(".db") and "://" not in raw:
+        return raw
+    raise ValueError("http://HOST:19530, https://… or tcp://… without a password, or a milvus-lite file, FILE.db")
+
+
 def _folders(raw: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser().resolve() for part in raw.split(os.pathsep) if part)
 
@@ -87,6 +96,12 @@ class Settings:
     database_url: str | None = _setting(
         None, _database_url, "SQLAlchemy address of the database; unset = SQLite in the data folder.", secret=True
     )
+    index_url: str | None = _setting(
+        None,
+        _index_url,
+        "Milvus that keeps the indexes: http://HOST:19530, or a milvus-lite file ending in .db; unset = no Milvus.",
+    )
+    index_token: str | None = _setting(None, str, "Token for Milvus: `user:password`, or a service's key.", secret=True)
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
     )
@@ -99,7 +114,7 @@ class Settings:
         None, _path, "Folder for what can be made again, such as converted models; unset = `cache` in the data folder."
     )
     reranker: str | None = _setting(
-        None, _choice("none"), "Cross-encoder that reorders results; only `none` is built in."
+        None, str, "Cross-encoder that reorders results where a search asks for it: `none`, a name or a folder."
     )
     verifier: str = _setting(
         "deterministic", _choice("deterministic"), "Which verifier checks answers; `deterministic` needs no model."
@@ -133,6 +148,11 @@ class Settings:
     job_concurrency: int = _setting(
         2, _integer(0, 64), "Jobs that each process works on at a time; 0 = none here, `footnote worker` does them."
     )
+    merge_chunks: int = _setting(
+        20_000,
+        _integer(0, 100_000_000),
+        "Chunks that changed since an index's files were written, from which on they are written anew; 0 = never.",
+    )
     keep_versions_days: int | None = _setting(
         None, _integer(1, 36500), "Days that a replaced version of a document stays readable; unset = for ever."
     )
@@ -162,6 +182,11 @@ class Settings:
             if raw.startswith(prefix):
                 return "postgresql+psycopg://" + raw.removeprefix(prefix)
         return raw
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder of the index files."""
+        return self.data_dir / "index"
 
     @property
     def cache(self) -> Path:
@@ -231,6 +256,11 @@ def load_settings(
         raise SettingsError(
             f"FOOTNOTE_MAX_WAITING_MB is {settings.max_waiting_mb} and FOOTNOTE_MAX_UPLOAD_MB is {settings.max_upload_mb}; "
             "allowed: at least as much waiting as one upload may have."
+        )
+    if settings.index_url is not None and settings.index_url.endswith(".db") and settings.workers > 1:
+        raise SettingsError(
+            f"FOOTNOTE_INDEX_URL is a milvus-lite file and FOOTNOTE_WORKERS is {settings.workers}; "
+            "allowed: one process for a file, or the address of a Milvus server."
         )
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(

@@ -39,6 +39,8 @@ class Collection(Base):
     description: Mapped[str | None] = mapped_column(Text)
     encoder: Mapped[str | None] = mapped_column(String(200))
     chunking: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    ranking: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    language: Mapped[str | None] = mapped_column(String(16))
     generation: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -141,6 +143,33 @@ class Change(Base):
     kind: Mapped[str] = mapped_column(String(16))
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime]
+
+
+class Generation(Base):
+    """One build of a collection's index files. ``revision`` counts the merges of later changes into it.
+
+    ``base_seq`` is the last change that the files hold for certain; ``owner`` beats ``heartbeat_at`` while it writes them.
+    """
+
+    __tablename__ = "generations"
+    __table_args__ = (UniqueConstraint("collection_id", "number"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    collection_id: Mapped[str] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    revision: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(16))
+    encoder: Mapped[str] = mapped_column(String(200))
+    target: Mapped[dict[str, Any]]
+    base_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[str | None] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    heartbeat_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    built_at: Mapped[datetime | None]
+    promoted_at: Mapped[datetime | None]
 
 
 class Source(Base):

@@ -17,6 +17,9 @@ from infra.tables import Collection, Document
 from ingest.chunking import UNNAMED_FINGERPRINT, ChunkingSettings, read_chunking
 from ingest.commit import delete_document
 from ingest.uploads import supersede
+from retrieval.language import DEFAULT_LANGUAGE, check_language
+from retrieval.ranking_settings import read_ranking
+from retrieval.store import note_index_change
 
 DEFAULT_COLLECTION = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -35,17 +38,26 @@ def check_name(name: str) -> str:
 
 
 def create_collection(
-    session: Session, name: str, description: str | None = None, chunking: Mapping[str, Any] | None = None
+    session: Session,
+    name: str,
+    description: str | None = None,
+    chunking: Mapping[str, Any] | None = None,
+    language: str | None = None,
+    ranking: Mapping[str, Any] | None = None,
 ) -> Collection:
-    """Add a collection; raises ``InvalidInput`` for a bad name or chunking settings and ``Conflict`` if it exists."""
+    """Add a collection; raises ``InvalidInput`` for a bad name, settings or language and ``Conflict`` if it exists."""
     check_name(name)
+    check_language(language)
     settings = None if chunking is None else read_chunking(chunking).as_json()
+    ranked_by = None if ranking is None else read_ranking(ranking).as_json()
     moment = now()
     collection = Collection(
         id=new_id("col"),
         name=name,
         description=description,
         chunking=settings,
+        language=language,
+        ranking=ranked_by,
         generation=1,
         created_at=moment,
         updated_at=moment,
@@ -70,6 +82,25 @@ def set_chunking(session: Session, collection: Collection, chunking: Mapping[str
     collection.chunking = None if chunking is None else settings.as_json()
     collection.updated_at = now()
     return has_documents_cut_otherwise(session, collection)
+
+
+def set_language(session: Session, collection: Collection, language: str | None) -> None:
+    """Analyse a collection's words in another language; ``None`` = the default, English. Raises ``InvalidInput``.
+
+    Every process makes its index anew at the next search.
+    """
+    collection.language = check_language(language)
+    collection.updated_at = now()
+    note_index_change(session, collection.id)
+
+
+def set_ranking(collection: Collection, ranking: Mapping[str, Any] | None) -> None:
+    """Give a collection other ranking settings; ``None`` = the defaults. Raises ``InvalidInput``.
+
+    They hold from the next search on: nothing has to be indexed again.
+    """
+    collection.ranking = None if ranking is None else read_ranking(ranking).as_json()
+    collection.updated_at = now()
 
 
 def has_documents_cut_otherwise(session: Session, collection: Collection) -> bool:
@@ -104,6 +135,8 @@ def describe(collection: Collection) -> dict[str, Any]:
         "name": collection.name,
         "description": collection.description,
         "chunking": read_chunking(collection.chunking).as_json(),
+        "language": collection.language or DEFAULT_LANGUAGE,
+        "ranking": read_ranking(collection.ranking).as_json(),
         "created_at": iso(collection.created_at),
         "updated_at": iso(collection.updated_at),
     }

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
@@ -315,11 +315,6 @@ def _redact_answers(session: Session, document_id: str) -> None:
     redacted = [record.id for record in records]
     session.execute(update(Suggestion).where(Suggestion.answer_id.in_(redacted)).values(draft=""))
     session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
-
-
-def latest_seq(session: Session, collection_id: str) -> int:
-    """The number of the last change of a collection; 0 if there was none."""
-    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
 
 
 def _parts(hashes: Iterable[str]) -> Iterable[list[str]]:

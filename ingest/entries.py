@@ -104,12 +104,13 @@ def counts_of(session: Session, source_id: str, sync: int) -> dict[str, int]:
     return {"scanned": sum(by_state.values()), **outcomes}
 
 
-def next_to_fetch(session: Session, source_id: str, sync: int, limit: int) -> list[SourceEntry]:
-    """The next entries that must be read."""
+def next_to_fetch(session: Session, source_id: str, sync: int, limit: int, after: str = "") -> list[SourceEntry]:
+    """The next entries that must be read, in the order of their keys, from the one that follows ``after``."""
     return list(
         session.scalars(
             select(SourceEntry)
             .where(SourceEntry.source_id == source_id, SourceEntry.state == FETCH, SourceEntry.seen == sync)
+            .where(SourceEntry.key > after)
             .order_by(SourceEntry.key)
             .limit(limit)
         )

@@ -7,16 +7,15 @@ works on it, and every transaction that notes progress checks that the job is st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from infra.clock import in_utc, iso, now
+from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
-from infra.owner import is_gone
+from infra.owner import is_dead
 from infra.tables import Collection, Job, Source
 
 FINISHED = ("succeeded", "partial", "failed", "cancelled")
@@ -25,7 +24,6 @@ COUNTS = ("scanned", "new", "modified", "unchanged", "deleted", "failed")
 MAX_FAILURES = 1000
 # A job that was begun so often without a single step forward is what kills its processes.
 MAX_FRUITLESS = 20
-STALE = timedelta(seconds=30)
 
 
 class JobLost(Exception):  # noqa: N818 - a signal to the worker, not an error for a caller
@@ -183,11 +181,4 @@ def abandoned(job: Job) -> bool:
     """Whether nobody works on a running job any more."""
     if job.owner is None:
         return True
-    return owner_is_dead(job.owner, job.heartbeat_at or job.created_at)
-
-
-def owner_is_dead(owner: str, beaten_at: datetime) -> bool:
-    """Whether a process has ended: on this host the process table tells at once, of another one only its heartbeat is seen."""
-    if (gone := is_gone(owner)) is not None:
-        return gone
-    return now() - in_utc(beaten_at) > STALE
+    return is_dead(job.owner, job.heartbeat_at or job.created_at)

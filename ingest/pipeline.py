@@ -6,7 +6,8 @@ import errno
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -25,15 +26,14 @@ from ingest.commit import (
     stored_vectors,
 )
 from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
+from ingest.pace import Pace
 from ingest.patience import patiently
-from ingest.prepare import Parser, Prepared, PreparedChunk, prepare, source_hash
+from ingest.prepare import Parser, Prepared, PreparedChunk, Preparer, prepare, source_hash
 from retrieval.encoder import Encoder
 from retrieval.store import check_encoder
 
 OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
-# Documents of a batch that are parsed at the same time: as many as the sandbox has workers.
-_PARSED_AT_ONCE = 2
 # Texts that are encoded in one call: vectors become bytes a slice at a time.
 _ENCODED_AT_ONCE = 1024
 # What a file can be refused for that says nothing about the file.
@@ -42,11 +42,24 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFI
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """What ingestion needs: where documents go, what reads them and what embeds them."""
+    """What ingestion needs: where documents go, what reads them and what embeds them.
+
+    ``preparer`` reads and cuts documents elsewhere, in place of ``parser`` and this process. ``turn`` is held during a
+    transaction: a lock where several batches are worked on side by side, whose threads wait better here than for the database's.
+    """
 
     database: Database
     encoder: Encoder
     parser: Parser
+    preparer: Preparer | None = None
+    pace: Pace = field(default_factory=Pace)
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+
+    def prepare(self, item: DocumentInput, digest: str, settings: ChunkingSettings) -> Prepared:
+        """See ``ingest.prepare.prepare``."""
+        if self.preparer is not None:
+            return self.preparer(item, digest, settings)
+        return prepare(item, digest, self.parser, self.encoder, settings)
 
 
 class _ChunkingChanged(Exception):  # noqa: N818 - a signal between two functions of this file
@@ -80,7 +93,7 @@ def ingest_batch(
         unchanged = _read_and_prepare(ingestion, collection, items, known)
         vectors = _encode_batch(ingestion, items, known, all_vectors)
         try:
-            with ingestion.database.write() as session:
+            with ingestion.turn, ingestion.database.write() as session:
                 row = get_collection(session, collection)
                 check_encoder(row, ingestion.encoder.name)
                 if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):
@@ -148,7 +161,7 @@ def _read_and_prepare(
             else:
                 waiting.append((item, content))
     if waiting:
-        with ThreadPoolExecutor(_PARSED_AT_ONCE, thread_name_prefix="prepare") as pool:
+        with ThreadPoolExecutor(ingestion.pace.prepared, thread_name_prefix="prepare") as pool:
             for made, (item, _) in zip(
                 pool.map(lambda each: _prepare(ingestion, settings, *each), waiting), waiting, strict=True
             ):
@@ -161,7 +174,7 @@ def _prepare(
 ) -> Prepared | _Failure:
     digest = source_hash(item, content)
     try:
-        prepared = patiently(lambda: prepare(item, digest, ingestion.parser, ingestion.encoder, settings))
+        prepared = patiently(lambda: ingestion.prepare(item, digest, settings))
         if item.path is not None and _content(item) != content:
             # A folder's file is read in place: the text of one content must not be kept under the hash of another.
             raise Unprocessable("The file changed while it was read.", code="changed_while_read")

@@ -45,6 +45,10 @@ class Prepared:
     chunks: tuple[PreparedChunk, ...]
 
 
+# (document, hash of content and attributes, settings) -> what is stored of it, wherever it is made; raises as ``prepare`` does.
+Preparer = Callable[[DocumentInput, str, ChunkingSettings], Prepared]
+
+
 def source_hash(item: DocumentInput, content: bytes) -> str:
     """Hash of what the caller sent, content and attributes: equal hashes mean that nothing changed."""
     attributes = item.attributes

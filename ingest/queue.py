@@ -26,6 +26,7 @@ from ingest.jobs import abandoned, beat, queued_jobs, release, run_name, submit_
 from ingest.retention import KEEP_JOBS_DAYS, drop_finished_jobs, drop_old_versions
 from ingest.runner import JobRunner, Stopped
 from ingest.uploads import forget_unawaited, waiting_blobs
+from retrieval.indexing import due_merges
 
 _QUEUE = "jobs"
 _POLL_S = 0.2
@@ -53,6 +54,7 @@ class JobQueue:
     address: str
     concurrency: int = 2
     keep_versions_days: int | None = None
+    merge_chunks: int = 0
     _here: set[str] = field(default_factory=set)
     _lying: dict[str, float] = field(default_factory=dict)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -117,6 +119,7 @@ class JobQueue:
                 self._take_over()
                 if time.monotonic() - reconciled > _RECONCILE_S:
                     self._follow_schedules()
+                    self._queue_merges()
                     reconciled = time.monotonic()
             except (SQLAlchemyError, FootnoteError, error.DBOSException, OSError, MemoryError) as failure:
                 # Locked, full, restarting, short of memory: everything here is tried again.
@@ -193,6 +196,16 @@ class JobQueue:
             ]
             + ([] if self._has_daily() else [_DAILY])
         )
+
+    def _queue_merges(self) -> None:
+        """Have the index files of each collection written anew of which too much is only in memory."""
+        with self.runner.ingestion.database.read() as session:
+            due = [collection.name for collection in due_merges(session, self.merge_chunks)]
+        for name in due:
+            with self.runner.ingestion.database.write() as session:
+                found = session.scalar(select(Collection).where(Collection.name == name))
+                if found is not None:
+                    submit_for(session, "index", found, None, None)
 
     def _has_daily(self) -> bool:
         return bool(DBOS.list_schedules(schedule_name_prefix=_DAILY["schedule_name"]))

@@ -32,6 +32,7 @@ from ingest.uploads import (
     record_outcomes,
     waiting_blobs,
 )
+from retrieval.indexing import IndexFiles, merge
 
 BATCH = 16
 # A batch is held in memory while it is prepared, at several times the size of its files: large ones go alone.
@@ -104,6 +105,7 @@ class JobRunner:
     ingestion: Ingestion
     spool: Spool
     open_source: SourceOpener
+    index_files: IndexFiles | None = None
     owner: str = field(default_factory=owner_name)
     _stop: threading.Event = field(default_factory=threading.Event)
     _running: _Running = field(default_factory=_Running)
@@ -167,6 +169,8 @@ class JobRunner:
                 error = self.sync(job_id, source, collection.name).run()
             elif kind == "rechunk":
                 return self._rechunk(job_id, collection.name)
+            elif kind == "index":
+                self._merge(job_id, collection.name)
             else:
                 while self._run_batch(job_id, collection.name):
                     self._check_stop(job_id)
@@ -206,6 +210,22 @@ class JobRunner:
             ):  # in the same transaction as the last look: later settings find no unfinished job, and submit one
                 finish(session, job_id)
         return self._rechunk(job_id, collection) if again else None
+
+    def _merge(self, job_id: str, collection: str) -> None:
+        """Write what changed into the files of the collection's index; documents stay as they are."""
+
+        def note(done: int, total: int) -> None:
+            if self._stop.is_set():
+                raise _Interrupted
+            with self.ingestion.database.write() as session:
+                job = check_mine(session, job_id, self.owner)
+                job.phase, job.counts = "indexing", {**job.counts, "scanned": total, "unchanged": done}
+
+        if self.index_files is not None:
+            try:
+                merge(self.index_files, collection, note)
+            except _Interrupted:
+                self._check_stop(job_id)
 
     def sync(self, job_id: str, source: Source, collection: str) -> Sync:
         """The sync that a job stands for."""

@@ -26,12 +26,12 @@ from ingest.commit import commit_failure, delete_document, find_document
 from ingest.document import DocumentInput, Ingested, Outcome
 from ingest.fetch import attributes_of, document_input, fetch_entry
 from ingest.jobs import add_counts, check_mine
+from ingest.lanes import Lanes
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.sources.entry import Entry, FetchFailed, ListingFailed, SourceReader
 from ingest.uploads import supersede
 
 LISTED_AT_ONCE = 500
-FETCHED_AT_ONCE = 16
 BATCH_BYTES = 8 * 2**20
 PRUNED_AT_ONCE = 100
 # A source that held this much and now lists nothing is more likely not mounted than emptied.
@@ -74,8 +74,10 @@ class Sync:
         while error is None and self._move(source, sync):
             self.check_stop()
         self._phase("storing")
-        while self._store(source, sync):
-            self.check_stop()
+        with Lanes(self.ingestion.pace.batches) as lanes:
+            last: str | None = None
+            while (last := self._store(source, sync, last or "", lanes)) is not None:
+                self.check_stop()
         if error is None and source.prune:
             error = self._prune(source, sync)
         with self.ingestion.database.write() as session:
@@ -148,10 +150,10 @@ class Sync:
                 session.delete(old)
             return bool(pairs)
 
-    def _store(self, source: Source, sync: int) -> bool:
-        """Fetch and store the next batch; whether there was one."""
+    def _store(self, source: Source, sync: int, after: str, lanes: Lanes) -> str | None:
+        """Fetch the batch that follows the entry ``after`` and have it stored; its last entry, ``None`` if there was no batch."""
         with self.ingestion.database.read() as session:
-            rows = entries.next_to_fetch(session, source.id, sync, FETCHED_AT_ONCE)
+            rows = entries.next_to_fetch(session, source.id, sync, self.ingestion.pace.documents, after)
             job = session.get_one(Job, self.job_id)
             takes_over = bool(job.options.get("take_over"))
             keys = [row.key for row in rows]
@@ -159,7 +161,7 @@ class Sync:
             if source.caller is not None:
                 held |= entries.protected(session, source, [row.key for row in rows if not entries.was_stored(row)])
         if not rows:
-            return False
+            return None
         inputs: list[DocumentInput] = []
         validators: dict[str, str | None] = {}
         decided: list[Ingested] = []
@@ -187,8 +189,18 @@ class Sync:
                 size += fetched.path.stat().st_size if fetched.path.is_file() else 0
                 validators[row.key] = fetched.validator
                 inputs.append(document_input(source, row.key, entries.entry_of(row), fetched))
-            self._commit(source, rows[:taken], inputs, decided, gone, validators)
-        return True
+            files = temporary.pop_all()
+
+        def store() -> None:
+            with files:
+                self._commit(source, rows[:taken], inputs, decided, gone, validators)
+
+        try:
+            lanes.run(store)
+        except BaseException:
+            files.close()  # if it was not begun
+            raise
+        return rows[taken - 1].key
 
     def _commit(
         self,

@@ -23,12 +23,13 @@ from retrieval.answer import (
     VerifierInfo,
 )
 from retrieval.engine import Engine
+from retrieval.expansion import load_neighbours
 from retrieval.overlaps import without_overlaps
 from retrieval.passage import Passage
 from retrieval.prompt import declines
 from retrieval.proof import Proven, check, prove
 from retrieval.question_context import standalone_question
-from retrieval.search import SearchQuery, search
+from retrieval.search import SearchQuery, SearchResult, search
 from retrieval.sentences import split_sentences
 from retrieval.verification import SentenceVerdict
 from retrieval.view import Mode
@@ -108,7 +109,11 @@ async def answer_events(engine: Engine, ask: Ask, access: Access) -> AsyncGenera
     question = standalone_question(ask.question, ask.history)
     query = SearchQuery(question, ask.collections, ask.top_k, ask.mode, ask.filter)
     found = await asyncio.to_thread(search, engine, query, access)
-    passages = without_overlaps(found.passages)
+    shown = found.passages
+    if found.ranking.expand and shown:
+        # After the passages that were found, so that where a prompt has no room for all, these are left out first.
+        shown += await asyncio.to_thread(_neighbours, engine, found, access)
+    passages = without_overlaps(shown)
     clock.take("encode", found.timings_ms["encode"])
     clock.take("search", found.timings_ms["refresh"] + found.timings_ms["search"])
     yield Retrieved(passages, found.index)
@@ -116,6 +121,11 @@ async def answer_events(engine: Engine, ask: Ask, access: Access) -> AsyncGenera
     async with aclosing(_write(engine, ask, question, passages, result)) as events:
         async for event in events:
             yield event
+
+
+def _neighbours(engine: Engine, found: SearchResult, access: Access) -> tuple[Passage, ...]:
+    with engine.database.read() as session:
+        return tuple(load_neighbours(session, found.passages, found.ranking.expand, access))
 
 
 async def answer_again(engine: Engine, ask: Ask, passages: Sequence[Passage], index: IndexState) -> Done:

@@ -1,4 +1,4 @@
-"""A sentence-transformers model as an encoder, and the only file besides the answer scorer that knows the library."""
+"""A sentence-transformers model as an encoder, which besides this file only the answer scorer and the reranker know."""
 
 from __future__ import annotations
 

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from infra.database import Database
 from retrieval.encoder import Encoder
-from retrieval.index import Index
+from retrieval.reranker import Reranker
 from retrieval.verification import Verifier
+from retrieval.views import Views
 from retrieval.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Database, encoder, index, writer and verifier of one running service or command."""
+    """Database, encoder, index, writer, verifier and, if one is configured, the reranker of one running service or command."""
 
     database: Database
     encoder: Encoder
-    index: Index
+    index: Views
     writer: Writer
     verifier: Verifier
+    reranker: Reranker | None = None

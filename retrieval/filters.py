@@ -9,6 +9,9 @@ document has is no error: it matches nothing.
 Values of different kinds are never equal and never ordered: the text "3" is not the number 3, and true is not
 1. Texts that are both ISO 8601 dates or times are compared as moments (without a zone: UTC). A list matches
 when one of its items does.
+
+``Filter.matches`` is the definition, one document at a time; ``retrieval/facts_query.py`` gives the same answers for all
+documents of a file at once, and ``retrieval/selection.py`` for those in memory.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 from infra.clock import in_utc
 from infra.errors import FieldError, InvalidInput
 
 Scalar = str | int | float | bool | None
+Kind = Literal["null", "text", "moment", "number", "boolean", "other"]
 
 MAX_FIELDS = 64
 MAX_VALUES = 10_000
@@ -55,13 +60,14 @@ class Condition:
 
     def matches(self, facts: DocumentFacts, collection: str) -> bool:
         """Whether the document passes this test."""
-        actual = _values(facts, collection, self.field)
-        if self.operator in ("$ne", "$nin"):
-            return not any(_equal(a, b) for a in actual for b in self.values)
-        if self.operator in ("$eq", "$in"):
-            return any(_equal(a, b) for a in actual for b in self.values)
-        accept = _ORDERINGS[self.operator]
-        return any(_ordered(a, b, accept) for a in actual for b in self.values)
+        accept = acceptance(self.operator)
+        actual = field_values(facts, collection, self.field)
+        return any(compares(a, b, accept) for a in actual for b in self.values) != self.negated
+
+    @property
+    def negated(self) -> bool:
+        """Whether the document passes when none of its values passes the comparison (``$ne``, ``$nin``)."""
+        return self.operator in ("$ne", "$nin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,9 @@ class Filter:
         return all(condition.matches(facts, collection) for condition in self.conditions)
 
 
-_ORDERINGS: dict[str, Callable[[int], bool]] = {
+Acceptance = Callable[[int], bool]
+
+_ORDERINGS: dict[str, Acceptance] = {
     "$gt": lambda sign: sign > 0,
     "$gte": lambda sign: sign >= 0,
     "$lt": lambda sign: sign < 0,
@@ -83,7 +91,8 @@ _ORDERINGS: dict[str, Callable[[int], bool]] = {
 }
 OPERATORS = ("$eq", "$ne", "$in", "$nin", *_ORDERINGS)
 
-_DOCUMENT_FIELDS = frozenset(
+# The fields that are not metadata; all but the collection's name are attributes of the facts.
+DOCUMENT_FIELDS = frozenset(
     {"id", "external_id", "collection", "title", "url", "mime", "version", "created_at", "updated_at"}
 )
 _DATES = frozenset({"created_at", "updated_at"})
@@ -152,21 +161,32 @@ def _scalar(name: str, path: str, value: object) -> Scalar:
     return value
 
 
+def moment_of(facts: DocumentFacts, name: str) -> datetime | None:
+    """The moment (UTC) that a field of the document holds, of several the latest; ``None`` where it is no date."""
+    kinds = [comparable(value) for value in field_values(facts, "", name)]
+    return max((value for kind, value in kinds if kind == "moment"), default=None)
+
+
 def _invalid(path: str, message: str) -> InvalidInput:
     return InvalidInput(f"{path}: {message}.", code="invalid_filter", errors=(FieldError(path, message),))
 
 
-def _values(facts: DocumentFacts, collection: str, name: str) -> list[Any]:
+def field_values(facts: DocumentFacts, collection: str, name: str) -> list[Any]:
     """The document's values of a field: a list's items, or the one value; ``[None]`` where there is none."""
     found: Any
     if name == "collection":
         found = collection
-    elif name in _DOCUMENT_FIELDS:
+    elif name in DOCUMENT_FIELDS:
         found = getattr(facts, name)
     elif name in facts.metadata:
         found = facts.metadata[name]
     else:
         found = _inner(facts.metadata, name.removeprefix("metadata."))
+    return items(found)
+
+
+def items(found: Any) -> list[Any]:
+    """What a filter compares of a field: the items of a list, or the one value; an empty list is as none."""
     if isinstance(found, list | tuple):
         return list(found) or [None]
     return [found]
@@ -183,16 +203,19 @@ def _inner(metadata: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def _equal(actual: Any, wanted: Scalar) -> bool:
-    if actual is None or wanted is None:
-        return actual is wanted
-    return _ordered(actual, wanted, lambda sign: sign == 0)
+def acceptance(operator: str) -> Acceptance:
+    """Which signs of ``actual - wanted`` an operator accepts; those of ``$ne`` and ``$nin`` are ``$eq``'s, to be negated then."""
+    return _ORDERINGS.get(operator, _is_zero)
 
 
-def _ordered(actual: Any, wanted: Scalar, accept: Callable[[int], bool]) -> bool:
+def _is_zero(sign: int) -> bool:
+    return sign == 0
+
+
+def compares(actual: Any, wanted: Scalar, accept: Acceptance) -> bool:
     """Whether the sign of ``actual - wanted`` is accepted; never for values of different kinds."""
-    left_kind, left = _comparable(actual)
-    right_kind, right = _comparable(wanted)
+    left_kind, left = comparable(actual)
+    right_kind, right = comparable(wanted)
     if isinstance(actual, str) and isinstance(wanted, str) and left_kind != right_kind:
         left, right = actual, wanted  # a date and another text are both texts
     elif left_kind != right_kind or left_kind == "other":
@@ -200,7 +223,10 @@ def _ordered(actual: Any, wanted: Scalar, accept: Callable[[int], bool]) -> bool
     return accept(int(left > right) - int(left < right))
 
 
-def _comparable(value: Any) -> tuple[str, Any]:
+def comparable(value: Any) -> tuple[Kind, Any]:
+    """A value's kind and what is compared of it; ``other`` (an object, a list, a float that is no number) is equal to nothing."""
+    if value is None:
+        return "null", 0
     if isinstance(value, datetime):
         return "moment", in_utc(value)
     if isinstance(value, str):
@@ -208,7 +234,7 @@ def _comparable(value: Any) -> tuple[str, Any]:
         return ("text", value) if moment is None else ("moment", moment)
     if isinstance(value, bool):
         return "boolean", value
-    if isinstance(value, int | float):
+    if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
         return "number", value
     return "other", None
 
@@ -216,8 +242,17 @@ def _comparable(value: Any) -> tuple[str, Any]:
 def _moment(text: str) -> datetime | None:
     if not _ISO_DATE.match(text):
         return None
+    return _remembered(text) if len(text) <= _REMEMBERED else _read(text)
+
+
+def _read(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return in_utc(moment)
+
+
+# A filter's own dates are read with every document; the limit keeps long texts that begin with a date out of memory.
+_REMEMBERED = 64
+_remembered = lru_cache(maxsize=4096)(_read)

@@ -10,16 +10,20 @@ DEFAULT_WEIGHTS = (0.5, 0.5)
 REPEAT_FACTOR = 0.85
 # The share of a full match from which the lexical leg counts fully.
 FULL_TRUST = 0.5
+RECIPROCAL_RANK_K = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found: ``score`` orders one search's hits; a leg's own score is ``None`` where it has none."""
+    """A chunk found: ``score`` orders one search's hits; a leg's own score is ``None`` where it has none, and so is the
+    reranker's logit.
+    """
 
     key: int
     score: float
     dense: float | None = None
     lexical: float | None = None
+    rerank: float | None = None
 
 
 def fuse_min_max(
@@ -52,13 +56,42 @@ def fuse_min_max(
     return sorted(hits, key=lambda hit: (-hit.score, hit.key))
 
 
+def fuse_reciprocal_rank(
+    dense: Mapping[int, float],
+    lexical: Mapping[int, float],
+    weights: tuple[float, float] = DEFAULT_WEIGHTS,
+    *,
+    k: int = RECIPROCAL_RANK_K,
+) -> list[Hit]:
+    """Sum over the legs of ``2 * weight / (k + rank)``, best first; equal scores by key.
+
+    With equal weights that is reciprocal rank fusion as Cormack, Clarke and Büttcher have it ("Reciprocal Rank Fusion
+    outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009, k = 60). The best of a leg has rank 1, equal
+    scores are ranked by key, and a key that a leg did not score gets 0 from it.
+    """
+    dense_weight, lexical_weight = weights
+    ranks = _ranks(dense), _ranks(lexical)
+    hits = []
+    for key in dense.keys() | lexical.keys():
+        score = sum(
+            2.0 * weight / (k + by_key[key])
+            for weight, by_key in zip((dense_weight, lexical_weight), ranks, strict=True)
+            if key in by_key
+        )
+        hits.append(Hit(key, score, dense.get(key), lexical.get(key)))
+    return sorted(hits, key=lambda hit: (-hit.score, hit.key))
+
+
 def trust_lexical(share: float, weights: tuple[float, float] = DEFAULT_WEIGHTS) -> tuple[float, float]:
     """``weights`` for a query of which the best lexical hit matches ``share``: its score over that of a full match.
 
     Min-max normalisation gives the best hit 1 however little it matches. Where it has less than ``FULL_TRUST`` of
     the question's words (by their inverse document frequency), as with a question in other words than the
-    documents', the lexical leg counts in proportion less. The result sums to 1.
+    documents', the lexical leg counts in proportion less. The result sums to 1. Where only the lexical leg counts there
+    is nothing that it could give way to.
     """
+    if not weights[0]:
+        return weights
     dense, lexical = weights[0], weights[1] * min(1.0, share / FULL_TRUST)
     return dense / (dense + lexical), lexical / (dense + lexical)
 
@@ -90,6 +123,11 @@ def single_leg(scores: Mapping[int, float], *, dense: bool) -> list[Hit]:
     if dense:
         return [Hit(key, score, dense=score) for key, score in ordered]
     return [Hit(key, score, lexical=score) for key, score in ordered]
+
+
+def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
+    ordered = sorted(scores, key=lambda key: (-scores[key], key))
+    return {key: rank for rank, key in enumerate(ordered, start=1)}
 
 
 def _min_max(scores: Mapping[int, float], low: float | None) -> dict[int, float]:

@@ -1,17 +1,33 @@
-"""The index: one in-memory view per collection, brought up to the last committed change before every search."""
+"""The index: one view per collection, brought up to the last committed change before every search.
+
+A view is a generation's files and what changed since, or all in memory where no files were built or they cannot be read here.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
 from infra.database import Database
 from retrieval.encoder import Encoder
-from retrieval.store import CollectionState, changed_documents, check_encoder, load_documents, ready_documents
+from retrieval.generation_base import Base, open_base
+from retrieval.generation_manifest import Damaged
+from retrieval.generations import folder_of
+from retrieval.layered_view import LayeredView
+from retrieval.store import (
+    BaseState,
+    CollectionState,
+    changed_documents,
+    check_encoder,
+    load_documents,
+    ready_documents,
+)
 from retrieval.view import CollectionView, new_view
+from retrieval.views import View
 
 # Documents taken into a view at a time while it is built: bounds the memory, and the time a commit holds up searches.
 _LOAD = 2000
@@ -21,66 +37,97 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Followed:
-    """A view and the number of the last change that is in it."""
+    """A view, the files and the language it was opened with, and the number of the last change that is in it."""
 
-    view: CollectionView
+    view: View | None = None
+    base: BaseState | None = None
+    language: str | None = None
     seq: int = 0
-    built: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Index:
-    """The views of all collections of one database.
+    """The views of all collections of one database; ``folder`` is where the files of generations are.
 
     Any process may write to the database: the change log says what a view lacks, so a search sees every commit that was
     finished when it began. Safe to use from several threads.
     """
 
-    def __init__(self, database: Database, encoder: Encoder, *, gpu: bool = False) -> None:
+    def __init__(self, database: Database, encoder: Encoder, folder: Path | None = None, *, gpu: bool = False) -> None:
         self._database = database
         self._encoder = encoder
+        self._folder = folder
         self._gpu = gpu
         self._followed: dict[str, _Followed] = {}
         self._lock = threading.Lock()
 
-    def current(self, states: Sequence[CollectionState]) -> list[CollectionView]:
+    def current(self, states: Sequence[CollectionState]) -> list[View]:
         """The views of ``states``, each at least as new as its state; raises ``Conflict`` on another encoder's vectors."""
         return [self._current(state) for state in states]
 
-    def _current(self, state: CollectionState) -> CollectionView:
+    def _current(self, state: CollectionState) -> View:
         check_encoder(state, self._encoder.name)
         with self._lock:
-            followed = self._followed.get(state.id)
-            if followed is None:
-                followed = self._followed[state.id] = _Followed(new_view(state.name, self._encoder.dim, gpu=self._gpu))
-        if followed.seq >= state.seq and followed.built:
+            followed = self._followed.setdefault(state.id, _Followed())
+        if followed.view is not None and followed.seq >= state.seq:
             return followed.view
         with followed.lock:
-            if not followed.built:
-                self._build(followed, state)
-            elif followed.seq < state.seq:
-                self._follow(followed, state)
-        return followed.view
+            opened = (followed.base, followed.language)
+            if followed.view is None or (followed.seq < state.seq and opened != (state.base, state.language)):
+                return self._open(followed, state)
+            if followed.seq < state.seq:
+                self._follow(followed.view, state, followed.seq)
+                followed.seq = state.seq
+            return followed.view
 
-    def _build(self, followed: _Followed, state: CollectionState) -> None:
+    def _open(self, followed: _Followed, state: CollectionState) -> View:
+        """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
+        base = None if state.base is None else self._base(state, state.base)
+        lengths = None if base is None else base.lexical.lengths
+        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu, language=state.language, lengths=lengths)
+        fresh: View = delta
+        if base is None:
+            self._build(delta, state)
+        else:
+            fresh = LayeredView(base, delta)
+            self._follow(fresh, state, base.manifest.base_seq)
+        followed.base, followed.language = state.base, state.language
+        followed.view, followed.seq = fresh, state.seq
+        return fresh
+
+    def _base(self, state: CollectionState, base: BaseState) -> Base | None:
+        if self._folder is None:
+            return None
+        folder = folder_of(self._folder, state.id, base.number, base.revision)
+        try:
+            opened = open_base(folder, base.manifest_sha256)
+            if opened.manifest.language == state.language:
+                return opened
+            reason = "its words are of another language"
+        except FileNotFoundError:
+            reason = "its files are not here"
+        except Damaged as damage:
+            reason = str(damage)
+        log.warning("index.in_memory", collection=state.name, generation=base.number, reason=reason)
+        return None
+
+    def _build(self, view: CollectionView, state: CollectionState) -> None:
         # A snapshot of the database at or after state.seq: changes that it holds already are taken in again, harmlessly.
         with self._database.read() as session:
             ids = ready_documents(session, state.id)
             for start in range(0, len(ids), _LOAD):
                 loaded = load_documents(session, ids[start : start + _LOAD], self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-        followed.seq, followed.built = state.seq, True
+                view.put_documents((document.facts, document.chunks) for document in loaded)
         log.info("index.built", collection=state.name, documents=len(ids), seq=state.seq)
 
-    def _follow(self, followed: _Followed, state: CollectionState) -> None:
+    def _follow(self, view: View, state: CollectionState, after: int) -> None:
         with self._database.read() as session:
-            ids = changed_documents(session, state.id, followed.seq, state.seq)
+            ids = changed_documents(session, state.id, after, state.seq)
             for start in range(0, len(ids), _LOAD):
                 part = ids[start : start + _LOAD]
                 loaded = load_documents(session, part, self._encoder.name)
-                followed.view.put_documents((document.facts, document.chunks) for document in loaded)
-                followed.view.remove_documents(set(part) - {document.facts.id for document in loaded})
-        followed.seq = state.seq
+                view.put_documents((document.facts, document.chunks) for document in loaded)
+                view.remove_documents(set(part) - {document.facts.id for document in loaded})
 
     def forget(self, collection_ids: set[str]) -> None:
         """Drop the views of collections that are gone."""
@@ -92,3 +139,10 @@ class Index:
         """Ids of the collections that have a view."""
         with self._lock:
             return set(self._followed)
+
+    def check(self) -> str:
+        """See ``Views``: what is in this process answers."""
+        return "in this process"
+
+    def close(self) -> None:
+        """See ``Views``: nothing is held open."""

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.tables import ChunkRow, Document, Vector
-from retrieval.index import Index
 from retrieval.store import find_collections
+from retrieval.views import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Integrity:
     orphaned_vectors: int
 
 
-def check_integrity(database: Database, index: Index, encoder: str) -> Integrity:
+def check_integrity(database: Database, index: Views, encoder: str) -> Integrity:
     """Compare every collection's chunks with its indexes, after bringing these up to date."""
     with database.read() as session:
         states = find_collections(session, None)

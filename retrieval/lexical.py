@@ -1,267 +1,274 @@
-"""The lexical index: chunks by key, searched by BM25; the only file that knows tantivy."""
+"""The lexical index in memory: chunks by key, searched by BM25."""
 
 from __future__ import annotations
 
-import math
-import re
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import tantivy
-from numpy.typing import NDArray
-from tantivy import Filter, Index, Occur, Query, SchemaBuilder, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
+from tantivy import Index, Occur, Query, SchemaBuilder
 
-from retrieval.terms import utf8
+from retrieval.lexical_analysis import Analysis, identifiers
+from retrieval.lexical_ballast import BALLAST_KEY, RawCounts, add_ballast, raw_counts
+from retrieval.lexical_best import Ids, Mask, Scores, best
+from retrieval.lexical_index import Keys, LexicalIndex
+from retrieval.lexical_scoring import (
+    FIELDS,
+    CorpusStatistics,
+    FieldLengths,
+    FieldWeights,
+    LexicalEntry,
+    QueryTerm,
+    Term,
+    full_match,
+    query_terms,
+    register_tokenizer,
+    scoring_query,
+    text_fields,
+)
 
-Keys = NDArray[np.int64]
+__all__ = [
+    "CorpusStatistics",
+    "FieldLengths",
+    "FieldWeights",
+    "LexicalEntry",
+    "LexicalIndex",
+    "TantivyLexical",
+    "document_of",
+    "identifiers",
+]
 
-_MAX_QUERY_CHARS = 8_000
-_MAX_QUERY_TERMS = 256
 _FILTERS_KEPT = 64
 _WRITER_BYTES = 64_000_000
-_LONGEST_TOKEN = 80
-
-# Letters and digits joined by signs within one word: "EX-104", "Zeta-7", "v2.1", "10.5281/zenodo", "1,500".
-_JOINED = re.compile(r"\w+(?:[-./:,_]\w+)*")
-_SIGNS = re.compile(r"[-./:,_]")
+# A filter that lets more than this share pass is applied to a ranking's top instead of being part of the query.
+_WEAK = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
-class LexicalEntry:
-    """One chunk: ``context`` is its document's title and heading path, ``text`` its own words.
+class _Allowed:
+    """A filter, ready for use: its keys, ascending, and the clause where it is part of the query."""
 
-    ``surroundings`` is ``text`` with what stands before and after it; empty means that nothing does.
-    """
+    source: Keys
+    keys: Keys
+    clause: Query | None
 
-    key: int
-    context: str
-    text: str
-    surroundings: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldWeights:
-    """What a match counts: in context and text, in context and surroundings, and as a whole identifier."""
-
-    body: float = 0.5
-    surroundings: float = 0.5
-    identifiers: float = 0.5
-
-
-class LexicalIndex(Protocol):
-    """Chunks by int64 key. Implementations may be called from several threads."""
-
-    def add(self, entries: Iterable[LexicalEntry]) -> None:
-        """Add chunks; a key that is there is replaced. Searches see it after ``commit``."""
-        ...
-
-    def remove(self, keys: Iterable[int]) -> None:
-        """Remove keys, those that are there. Searches see it after ``commit``."""
-        ...
-
-    def commit(self) -> None:
-        """Make all that was added and removed visible to searches, at once."""
-        ...
-
-    def search(self, query: str, k: int, allowed: Keys | None = None) -> list[tuple[int, float]]:
-        """The ``k`` best keys by BM25, best first, with their score (> 0); chunks that share no term are left
-        out.
-
-        ``query`` is any text and never raises: it has no syntax. With ``allowed`` nothing else is scored.
-        """
-        ...
-
-    def full_match(self, query: str) -> float:
-        """About the score of a chunk of average length that holds each term of ``query`` once: the sum of the
-        terms' inverse document frequencies. 0 for a query without terms.
-        """
-        ...
-
-    def keys(self) -> Keys:
-        """All visible keys, ascending."""
-        ...
-
-    def __len__(self) -> int:
-        """How many chunks are visible."""
-        ...
+    def accept(self, keys: Ids) -> Mask:
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        found: Mask = self.keys[at] == keys
+        return found
 
 
 class TantivyLexical:
-    """A tantivy index in main memory, or in ``directory`` (one process at a time: tantivy locks it).
+    """A tantivy index in main memory.
 
-    BM25 with tantivy's k1 = 1.2 and b = .75. Words are split at everything that is no letter or digit,
-    lower-cased, freed of accents and stemmed (English). No stop words are dropped: inverse document frequency
-    makes them weigh next to nothing, and "The Who" or "IT" can be found. Words that hold a digit are also
-    indexed whole in a field of their own, so that "EX-104" ranks before a text with "EX" here and "104"
-    there; the signs within do not count ("EX104" finds "EX-104").
+    BM25 with tantivy's k1 = 1.2 and b = .75. Words are analysed in ``language`` (``retrieval.lexical_analysis``). No stop
+    words are dropped: inverse document frequency makes them weigh next to nothing, and "The Who" or "IT" can be found. Words
+    that hold a digit are also indexed whole in a field of their own, so that "EX-104" ranks before a text with "EX" here and
+    "104" there; the signs within do not count ("EX104" finds "EX-104").
 
-    Of a long query the first 8,000 characters and 256 distinct terms are used.
+    Scores are those of an index made anew of what is visible: what was removed counts no longer (lengths within .01 %). With
+    ``lengths``, those of another part, chunks are compared with these averages instead of their own.
     """
 
-    def __init__(self, directory: Path | None = None, weights: FieldWeights | None = None) -> None:
+    def __init__(
+        self,
+        language: str | None = None,
+        *,
+        weights: FieldWeights | None = None,
+        lengths: FieldLengths | None = None,
+    ) -> None:
+        self._analysis = Analysis(language)
         self._weights = weights or FieldWeights()
-        self._analyzer = _analyzer()
+        self._wanted = lengths
         builder = SchemaBuilder().add_integer_field("key", stored=False, indexed=True, fast=True)
-        for field in ("body", "surroundings"):
-            builder = builder.add_text_field(field, tokenizer_name="english", index_option="freq")
-        builder = builder.add_text_field("identifiers", tokenizer_name="whitespace", index_option="freq")
-        self._schema = builder.build()
-        if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-        self._index = Index(self._schema, path=None if directory is None else str(directory))
-        self._index.register_tokenizer("english", self._analyzer)
-        self._index.register_tokenizer("whitespace", TextAnalyzerBuilder(Tokenizer.whitespace()).build())
-        # One thread: segments, and so the order of equal scores, are the same each time.
-        self._writer = self._index.writer(_WRITER_BYTES, 1)
+        self._schema = text_fields(builder).build()
         self._lock = threading.Lock()
-        self._pending: dict[int, bool] = {}
-        self._searcher = self._index.searcher()
-        self._keys: set[int] = self._stored_keys()
-        self._filters: OrderedDict[int, tuple[Keys, tuple[Occur, Query]]] = OrderedDict()
+        # The number of terms in each field of each visible chunk, and of those to come; None = to be removed.
+        self._lengths: dict[int, tuple[int, ...]] = {}
+        self._pending: dict[int, tuple[int, ...] | None] = {}
+        self._totals = [0] * len(FIELDS)
+        # What the library counts where that is not what is visible.
+        self._raw: RawCounts | None = None
+        self._start()
+        self._counted: dict[Term, int] = {}
+        self._filters: OrderedDict[int, _Allowed] = OrderedDict()
 
-    def _stored_keys(self) -> set[int]:
-        total = self._searcher.num_docs
-        if not total:
-            return set()
-        hits = self._searcher.search(Query.all_query(), total, count=False).hits
-        return {int(key) for key in self._searcher.fast_field_values("key", [at for _, at in hits]) if key is not None}
+    def _start(self) -> None:
+        """An index without anything in it, nor any memory of what was."""
+        self._index = Index(self._schema)
+        register_tokenizer(self._index)
+        # One thread: segments are the same each time.
+        self._writer = self._index.writer(_WRITER_BYTES, 1)
+        self._searcher = self._index.searcher()
+        self._removed = False
 
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """See ``LexicalIndex``."""
         with self._lock:
             for entry in entries:
-                if self._pending.get(entry.key, entry.key in self._keys):
-                    self._writer.delete_documents_by_term("key", entry.key)
-                document = tantivy.Document()
-                document.add_integer("key", entry.key)
-                context = utf8(entry.context)
-                body = f"{context}\n{utf8(entry.text)}"
-                document.add_text("body", body)
-                around = utf8(entry.surroundings or entry.text)
-                document.add_text("surroundings", f"{context}\n{around}")
-                document.add_text("identifiers", " ".join(identifiers(body)))
+                self._delete(entry.key)
+                document, lengths = document_of(entry, self._analysis)
                 self._writer.add_document(document)
-                self._pending[entry.key] = True
+                self._pending[entry.key] = lengths
 
     def remove(self, keys: Iterable[int]) -> None:
         """See ``LexicalIndex``."""
         with self._lock:
             for key in map(int, keys):
-                if self._pending.get(key, key in self._keys):
-                    self._writer.delete_documents_by_term("key", key)
-                    self._pending[key] = False
+                self._delete(key)
+
+    def _delete(self, key: int) -> None:
+        there = self._pending[key] is not None if key in self._pending else key in self._lengths
+        if there:
+            self._writer.delete_documents_by_term("key", key)
+            self._pending[key] = None
+            self._removed = True
 
     def commit(self) -> None:
         """See ``LexicalIndex``."""
         with self._lock:
             if not self._pending:
                 return
-            self._writer.commit()
-            self._index.reload()
-            self._searcher = self._index.searcher()
-            self._keys = (self._keys - self._pending.keys()) | {key for key, there in self._pending.items() if there}
+            for key, lengths in self._pending.items():
+                self._count(self._lengths.pop(key, None), -1)
+                if lengths is not None:
+                    self._lengths[key] = lengths
+                    self._count(lengths, 1)
             self._pending = {}
-            self._filters.clear()
+            if not self._lengths:
+                self._start()
+            self._show()
+            self._level()
 
-    def search(self, query: str, k: int, allowed: Keys | None = None) -> list[tuple[int, float]]:
+    def _count(self, lengths: tuple[int, ...] | None, sign: int) -> None:
+        for at, length in enumerate(lengths or ()):
+            self._totals[at] += sign * length
+
+    def _show(self) -> None:
+        self._writer.commit()
+        self._index.reload()
+        self._searcher = self._index.searcher()
+        self._counted.clear()
+        self._filters.clear()
+
+    def _level(self) -> None:
+        """Bring the averages to where they should be, if the library's own are not there by themselves."""
+        self._raw = None
+        if not self._lengths or not (self._removed or self._wanted):
+            return
+        chunks = len(self._lengths)
+        own = FieldLengths(*(total / chunks for total in self._totals))
+        wanted = self._wanted or own
+        raw = raw_counts(self._searcher, self._schema)
+        if not raw.chunks:
+            add_ballast(self._writer, raw, wanted)
+            self._show()
+            raw = raw_counts(self._searcher, self._schema)
+        if raw.chunks > 4 * (chunks + 2_000):
+            # Old ballast goes when segments are merged; until then new ballast outweighs it.
+            self._writer.delete_documents_by_term("key", BALLAST_KEY)
+        if add_ballast(self._writer, raw, wanted):
+            self._show()
+            raw = raw_counts(self._searcher, self._schema)
+        self._raw = raw
+
+    def search(
+        self, query: str, k: int, allowed: Keys | None = None, statistics: CorpusStatistics | None = None
+    ) -> list[tuple[int, float]]:
         """See ``LexicalIndex``."""
-        matching = self._query(query)
-        if matching is None or k < 1 or (allowed is not None and not len(allowed)):
+        terms = query_terms(self._analysis, self._weights, query)
+        if not terms or k < 1 or (allowed is not None and not len(allowed)):
             return []
         with self._lock:
-            searcher = self._searcher
-            if allowed is not None:
-                matching = Query.boolean_query([(Occur.Must, matching), self._filter(allowed)])
-        hits = searcher.search(matching, k, count=False).hits
-        keys = searcher.fast_field_values("key", [at for _, at in hits])
-        return [(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
+            searcher, everything = self._searcher, len(self._lengths)
+            raw = self._raw_statistics(terms)
+            if statistics is None:
+                statistics = raw if self._raw is None else self._statistics(terms)
+            filter_ = None if allowed is None else self._filter(allowed)
+        matching = scoring_query(self._schema, terms, raw, statistics)
+        if matching is None:
+            return []
+        if filter_ is not None and filter_.clause is not None:
+            matching = Query.boolean_query([(Occur.Must, matching), (Occur.Must, filter_.clause)])
+            filter_ = None
 
-    def full_match(self, query: str) -> float:
-        """See ``LexicalIndex``; idf as BM25 has it, ln(1 + (N - n + .5) / (n + .5))."""
+        def fetch(limit: int) -> tuple[Ids, Scores]:
+            hits = searcher.search(matching, min(limit, everything), count=False).hits
+            keys = searcher.fast_field_values("key", [at for _, at in hits])
+            return np.array(keys, dtype=np.int64), np.array([score for score, _ in hits], dtype=np.float64)
+
+        if filter_ is None:
+            return best(fetch, k)
+        return best(fetch, k, filter_.accept, share=min(1.0, len(filter_.keys) / max(1, everything)))
+
+    def full_match(self, query: str, statistics: CorpusStatistics | None = None) -> float:
+        """See ``LexicalIndex``."""
+        terms = query_terms(self._analysis, self._weights, query)
+        return full_match(terms, self.statistics(query) if statistics is None else statistics)
+
+    def statistics(self, query: str) -> CorpusStatistics:
+        """See ``LexicalIndex``."""
         with self._lock:
-            searcher = self._searcher
-        total = 0.0
-        for field, term, weight in self._weighted_terms(utf8(query[:_MAX_QUERY_CHARS])):
-            holding = searcher.doc_freq(field, term)
-            # A deleted chunk is counted in ``doc_freq`` until its segment is merged.
-            chunks = max(searcher.num_docs, holding)
-            total += weight * math.log(1.0 + (chunks - holding + 0.5) / (holding + 0.5))
-        return total
+            return self._statistics(query_terms(self._analysis, self._weights, query))
 
-    def _weighted_terms(self, text: str) -> Iterator[tuple[str, str, float]]:
-        # A term that is asked twice counts twice, as in BM25's sum over the query's terms.
-        for term, count in list(Counter(self._analyzer.analyze(text)).items())[:_MAX_QUERY_TERMS]:
-            for field, weight in (("body", self._weights.body), ("surroundings", self._weights.surroundings)):
-                if weight:
-                    yield field, term, weight * count
+    def _raw_statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
+        """As the library counts: with what was removed and not merged away yet, and with ballast."""
+        chunks = len(self._lengths) if self._raw is None else self._raw.chunks
+        return CorpusStatistics(chunks, {each.term: self._searcher.doc_freq(*each.term) for each in terms})
 
-    def _query(self, text: str) -> Query | None:
-        text = utf8(text[:_MAX_QUERY_CHARS])
-        weights = self._weights
-        clauses = [(Occur.Should, self._term(*weighted)) for weighted in self._weighted_terms(text)]
-        if weights.identifiers:
-            clauses += [
-                (Occur.Should, self._term("identifiers", term, weights.identifiers))
-                for term in list(dict.fromkeys(identifiers(text)))[:_MAX_QUERY_TERMS]
-            ]
-        return Query.boolean_query(clauses) if clauses else None
+    def _statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
+        return CorpusStatistics(len(self._lengths), {each.term: self._holding(each.term) for each in terms})
 
-    def _term(self, field: str, term: str, boost: float) -> Query:
-        query = Query.term_query(self._schema, field, term, "freq")
-        return query if boost == 1.0 else Query.boost_query(query, boost)
+    def _holding(self, term: Term) -> int:
+        """How many visible chunks hold a term."""
+        among: int = self._searcher.doc_freq(*term)
+        if not among or self._raw is None:
+            return among
+        if term not in self._counted:
+            query = Query.term_query(self._schema, *term, "freq")
+            found = self._searcher.aggregate(query, {"chunks": {"value_count": {"field": "key"}}})
+            self._counted[term] = int(found["chunks"]["value"])
+        return self._counted[term]
 
-    def _filter(self, allowed: Keys) -> tuple[Occur, Query]:
-        """The clause that keeps to ``allowed``: what must match or, if that is less, what must not."""
+    def _filter(self, allowed: Keys) -> _Allowed:
         kept = self._filters.get(id(allowed))
-        if kept is not None and kept[0] is allowed:
+        if kept is not None and kept.source is allowed:
             self._filters.move_to_end(id(allowed))
-            return kept[1]
-        inside = set(allowed.tolist())
-        outside = self._keys - inside if 2 * len(inside) > len(self._keys) else None
-        listed, occur = (inside, Occur.Must) if outside is None else (outside, Occur.MustNot)
-        terms = Query.term_set_query(self._schema, "key", sorted(listed)) if listed else Query.empty_query()
-        clause = (occur, Query.const_score_query(terms, 0.0))
+            return kept
+        keys = np.unique(allowed)
+        clause = None
+        if len(keys) <= _WEAK * len(self._lengths):
+            clause = Query.const_score_query(Query.term_set_query(self._schema, "key", keys.tolist()), 0.0)
+        made = _Allowed(allowed, keys, clause)
         if not allowed.flags.writeable:  # an array that may change must be read anew each time
-            self._filters[id(allowed)] = (allowed, clause)
+            self._filters[id(allowed)] = made
             if len(self._filters) > _FILTERS_KEPT:
                 self._filters.popitem(last=False)
-        return clause
+        return made
 
     def keys(self) -> Keys:
         """See ``LexicalIndex``."""
         with self._lock:
-            return np.array(sorted(self._keys), dtype=np.int64)
+            return np.array(sorted(self._lengths), dtype=np.int64)
 
     def __len__(self) -> int:
         """See ``LexicalIndex``."""
         with self._lock:
-            return len(self._keys)
+            return len(self._lengths)
 
 
-def identifiers(text: str) -> list[str]:
-    """Words that hold a digit, whole, lower-cased and without the signs within: "EX-104" -> "ex104"."""
-    found = []
-    for word in _JOINED.findall(text):
-        # The first question takes no time, and answers for most words.
-        if not word.isalpha() and any(character.isdigit() for character in word):
-            bare = _SIGNS.sub("", word).lower()
-            if len(bare) <= _LONGEST_TOKEN:
-                found.append(bare)
-    return found
-
-
-def _analyzer() -> TextAnalyzer:
-    builder = TextAnalyzerBuilder(Tokenizer.simple())
-    for step in (
-        Filter.remove_long(_LONGEST_TOKEN),
-        Filter.lowercase(),
-        Filter.ascii_fold(),
-        Filter.stemmer("english"),
-    ):
-        builder = builder.filter(step)
-    return builder.build()
+def document_of(entry: LexicalEntry, analysis: Analysis) -> tuple[tantivy.Document, tuple[int, ...]]:
+    """A chunk as the library takes it in, and the number of terms in each of its ``FIELDS``."""
+    body = f"{entry.context}\n{entry.text}"
+    around = f"{entry.context}\n{entry.surroundings or entry.text}"
+    words = analysis.words(body)
+    terms = (words, words if around == body else analysis.words(around), analysis.identifiers(body))
+    document = tantivy.Document()
+    document.add_integer("key", entry.key)
+    for name, found in zip(FIELDS, terms, strict=True):
+        if found:
+            document.add_text(name, " ".join(found))
+    return document, tuple(map(len, terms))

@@ -29,11 +29,21 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class Extract:
+    """Characters ``[char_start:char_end]`` of a document version's extracted text."""
+
+    text: str
+    char_start: int
+    char_end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk with its place: ``text`` equals the version's extracted text at ``[char_start:char_end]``.
 
     ``score`` orders the passages of one search (higher is better); it is not comparable between searches.
     ``context`` is what stands around the chunk and is not in its text: the heading path and, for rows of a table, the header row.
+    ``duplicates`` are results of the same search that say the same; ``expanded`` is the passage with its neighbours, if asked.
     """
 
     chunk_id: str
@@ -47,3 +57,5 @@ class Passage:
     context: str = ""
     score: float = 0.0
     scores: Scores = Scores()
+    duplicates: tuple[Passage, ...] = ()
+    expanded: Extract | None = None

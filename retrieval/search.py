@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from infra.database import Database
+from infra.errors import FieldError, InvalidInput
 from retrieval.access import Access
 from retrieval.answer import IndexState
+from retrieval.collapse import LOOKAHEAD, collapse
 from retrieval.engine import Engine
+from retrieval.expansion import load_expanded
 from retrieval.filters import Filter, parse_filter
+from retrieval.fusion import Hit
 from retrieval.passage import Passage, Scores
+from retrieval.ranking import Mode
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
+from retrieval.reranker import Reranker
+from retrieval.reranking import rerank, text_to_read
 from retrieval.store import CollectionState, find_collections, load_passages
-from retrieval.view import Mode, search_views
+from retrieval.view import rank_views
 
 # Looks without holding up writers; each misses only if a commit falls between its two reads.
 _ATTEMPTS = 3
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is searched for, and where. ``collections=None`` = all of them; ``filter`` is the contract's filter language."""
+    """What is searched for, and where. ``collections=None`` = all of them; ``filter`` is the contract's filter language.
+
+    ``rerank=None`` and ``collapse=None`` = as the collections' settings say; to collapse is to show results that say the same
+    as one. ``expand``: so many chunks on either side are shown with each passage, 0 to 3.
+    """
 
     query: str
     collections: Sequence[str] | None = None
     top_k: int = 10
     mode: Mode = "hybrid"
     filter: Mapping[str, Any] | None = None
+    rerank: bool | None = None
+    collapse: bool | None = None
+    expand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Passages in order of score, the state of the index they come from, and milliseconds by step."""
+    """Passages in order of score, the state of the index they come from, and milliseconds by step.
+
+    ``ranking``: the settings that held for the search as a whole.
+    """
 
     passages: tuple[Passage, ...]
     index: IndexState
     timings_ms: Mapping[str, float]
+    ranking: RankingSettings = DEFAULT_RANKING
 
 
 def search(engine: Engine, query: SearchQuery, access: Access) -> SearchResult:
     """Find the ``top_k`` best passages.
 
-    Raises ``NotFound`` for an unknown collection and ``InvalidInput`` for a bad filter. The index is brought up to the last
+    Raises ``NotFound`` for an unknown collection and ``InvalidInput`` for a bad filter, or where reranking is asked for and
+    no reranker is there. The index is brought up to the last
     committed change first, and the text of each passage is read from the database, so nothing stale is returned. A document
     that is replaced meanwhile is seen in its old version or its new one, never in neither: the search is then made again.
     """
@@ -69,7 +93,8 @@ def search(engine: Engine, query: SearchQuery, access: Access) -> SearchResult:
         seq=max((s.seq for s in found.states), default=0),
     )
     timings = {"refresh": found.refresh_s, "encode": encoded - started, "search": done - encoded - found.refresh_s}
-    return SearchResult(found.passages, state, {name: round(value * 1000, 3) for name, value in timings.items()})
+    shown = {name: round(value * 1000, 3) for name, value in timings.items()}
+    return SearchResult(found.passages, state, shown, found.ranking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +104,7 @@ class _Found:
     states: list[CollectionState]
     passages: tuple[Passage, ...]
     complete: bool
+    ranking: RankingSettings
     refresh_s: float
 
 
@@ -90,12 +116,80 @@ def _find(
         states = find_collections(session, query.collections)
     views = engine.index.current(states)
     refresh_s = time.perf_counter() - started
-    hits = search_views(views, query.query, vector, mode=query.mode, k=query.top_k, access=access, filter_=condition)
-    with engine.database.read() as session:
-        loaded = load_passages(session, [hit.key for hit in hits], access)
-    passages = tuple(
-        replace(loaded[hit.key], score=hit.score, scores=Scores(dense=hit.dense, lexical=hit.lexical))
-        for hit in hits
-        if hit.key in loaded
+    ranked = rank_views(
+        views,
+        query.query,
+        vector,
+        mode=query.mode,
+        k=query.top_k,
+        access=access,
+        filter_=condition,
+        settings=[state.ranking for state in states],
     )
-    return _Found(states, passages, len(passages) == len(hits), refresh_s)
+    texts = _Texts(engine.database, access)
+    hits = ranked.hits
+    reranker = _reranker(engine, query, ranked.settings)
+    if reranker is not None:
+        read = texts.load(hits[: ranked.settings.rerank_depth])
+        logits = reranker.score(query.query, [text_to_read(passage) for passage in read.values()])
+        hits = rerank(ranked, dict(zip(read, logits.tolist(), strict=True)), ranked.settings.rerank_weight)
+    threshold = _threshold(query, ranked.settings)
+    passages = collapse(
+        texts.passages(hits, query.top_k + LOOKAHEAD if threshold else query.top_k), query.top_k, threshold
+    )
+    complete = texts.complete
+    if query.expand:
+        with engine.database.read() as session:
+            expanded = load_expanded(session, passages, query.expand)
+        complete = complete and len(expanded) == len(passages)
+        passages = expanded
+    return _Found(states, tuple(passages), complete, ranked.settings, refresh_s)
+
+
+def _threshold(query: SearchQuery, settings: RankingSettings) -> float:
+    """From which likeness on results are shown as one; 0 = never."""
+    if query.collapse is None:
+        return settings.collapse_threshold
+    return (settings.collapse_threshold or 1.0) if query.collapse else 0.0
+
+
+def _reranker(engine: Engine, query: SearchQuery, settings: RankingSettings) -> Reranker | None:
+    """The reranker, if this search is to be reranked."""
+    if query.rerank is None:
+        if settings.rerank and engine.reranker is None:
+            log.warning("search.not_reranked", reason="the collection asks for it, and FOOTNOTE_RERANKER is not set")
+        return engine.reranker if settings.rerank else None
+    if query.rerank and engine.reranker is None:
+        message = "no reranker is configured (FOOTNOTE_RERANKER); leave it out, or send false"
+        raise InvalidInput(f"rerank: {message}.", code="no_reranker", errors=(FieldError("rerank", message),))
+    return engine.reranker if query.rerank else None
+
+
+class _Texts:
+    """The passages of hits, read from the database once each; ``complete`` is false once one was not there."""
+
+    def __init__(self, database: Database, access: Access) -> None:
+        self._database = database
+        self._access = access
+        self._loaded: dict[int, Passage] = {}
+        self.complete = True
+
+    def load(self, hits: Sequence[Hit]) -> dict[int, Passage]:
+        """The passages of ``hits`` by key, in their order."""
+        wanted = [hit.key for hit in hits if hit.key not in self._loaded]
+        if wanted:
+            with self._database.read() as session:
+                found = load_passages(session, wanted, self._access)
+            self.complete = self.complete and len(found) == len(wanted)
+            self._loaded |= found
+        return {hit.key: self._loaded[hit.key] for hit in hits if hit.key in self._loaded}
+
+    def passages(self, hits: Sequence[Hit], step: int) -> Iterator[Passage]:
+        """The passages of ``hits`` with their scores, read ``step`` at a time."""
+        for start in range(0, len(hits), step):
+            part = hits[start : start + step]
+            loaded = self.load(part)
+            for hit in part:
+                if hit.key in loaded:
+                    scores = Scores(dense=hit.dense, lexical=hit.lexical, rerank=hit.rerank)
+                    yield replace(loaded[hit.key], score=hit.score, scores=scores)

@@ -11,34 +11,70 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from infra.clock import now
 from infra.errors import Conflict, NotFound
-from infra.tables import Change, ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
+from infra.tables import (
+    Change,
+    ChunkRow,
+    Collection,
+    Document,
+    DocumentVersion,
+    ExtractedText,
+    Generation,
+    Vector,
+)
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings, read_ranking
 from retrieval.view import IndexedChunk
 
+# The kind of a change that tells readers to open other files; it changes no document.
+INDEX_CHANGE = "index"
 _BATCH = 500
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
+class BaseState:
+    """Which files hold a collection's live generation, and the last change that is in them."""
+
+    number: int
+    revision: int
+    base_seq: int
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection as a search finds it: its generation, and the number of its last change."""
+    """A collection as a search finds it: its generation, the number of its last change, and how it ranks.
+
+    ``base`` is ``None`` where no files were built: the whole index is in memory then.
+    """
 
     id: str
     name: str
     generation: int
     encoder: str | None
     seq: int
+    language: str | None = None
+    base: BaseState | None = None
+    ranking: RankingSettings = DEFAULT_RANKING
 
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
     """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
-    query = select(Collection).order_by(Collection.name)
+    query = (
+        select(Collection, Generation)
+        .outerjoin(
+            Generation, (Generation.collection_id == Collection.id) & (Generation.number == Collection.generation)
+        )
+        .order_by(Collection.name)
+    )
     if names is not None:
         query = query.where(Collection.name.in_(names))
-    rows = session.scalars(query).all()
+    pairs = session.execute(query).all()
+    rows = [row for row, _ in pairs]
     found = {row.name for row in rows}
     for name in names or ():
         if name not in found:
@@ -49,7 +85,25 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [CollectionState(row.id, row.name, row.generation, row.encoder, seqs.get(row.id, 0)) for row in rows]
+    return [
+        CollectionState(
+            row.id,
+            row.name,
+            row.generation,
+            row.encoder,
+            seqs.get(row.id, 0),
+            row.language,
+            _base_state(generation),
+            read_ranking(row.ranking),
+        )
+        for row, generation in pairs
+    ]
+
+
+def _base_state(generation: Generation | None) -> BaseState | None:
+    if generation is None or generation.manifest_sha256 is None:
+        return None
+    return BaseState(generation.number, generation.revision, generation.base_seq, generation.manifest_sha256)
 
 
 def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:
@@ -62,12 +116,28 @@ def check_encoder(collection: Collection | CollectionState, encoder: str) -> Non
         )
 
 
+def latest_seq(session: Session, collection_id: str) -> int:
+    """The number of the last change of a collection; 0 if there was none."""
+    return session.scalar(select(func.max(Change.seq)).where(Change.collection_id == collection_id)) or 0
+
+
+def note_index_change(session: Session, collection_id: str) -> None:
+    """Number another way of indexing among the collection's changes: a reader knows by it whether what it has is older."""
+    session.add(Change(collection_id=collection_id, document_id="", kind=INDEX_CHANGE, created_at=now()))
+    session.flush()
+
+
 def changed_documents(session: Session, collection_id: str, after: int, until: int) -> list[str]:
     """Ids of the documents that changed in ``(after, until]``."""
     return list(
         session.scalars(
             select(Change.document_id)
-            .where(Change.collection_id == collection_id, Change.seq > after, Change.seq <= until)
+            .where(
+                Change.collection_id == collection_id,
+                Change.seq > after,
+                Change.seq <= until,
+                Change.kind != INDEX_CHANGE,
+            )
             .distinct()
         )
     )

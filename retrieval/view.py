@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,25 @@ from numpy.typing import NDArray
 from retrieval.access import EVERYTHING, Access
 from retrieval.dense import DenseIndex, FaissDense, checked
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import DEFAULT_WEIGHTS, Hit, fuse_min_max, single_leg, spread, trust_lexical
-from retrieval.lexical import LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.fusion import Hit
+from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.ranking import Found, Mode, Ranked, rank
+from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
+from retrieval.selection import passing_documents
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
+from retrieval.views import Candidates, View
 
-__all__ = ["CollectionView", "DocumentFacts", "IndexedChunk", "Mode", "new_view", "search_views"]
+__all__ = [
+    "CollectionView",
+    "DocumentFacts",
+    "IndexedChunk",
+    "Mode",
+    "find_candidates",
+    "new_view",
+    "rank_views",
+    "search_views",
+]
 
-Mode = Literal["hybrid", "dense", "lexical"]
 Keys = NDArray[np.int64]
 Vector = NDArray[np.float32]
 
@@ -51,19 +63,6 @@ class IndexedChunk:
     repeated: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """What the two legs found: their scores by key, and the place of each in its document.
-
-    ``share``: how much of the query the best lexical hit matches, by its score over a full match's.
-    """
-
-    dense: dict[int, float]
-    lexical: dict[int, float]
-    place: dict[int, tuple[str, int]]
-    share: float
-
-
 class CollectionView:
     """One collection's documents and indexes; safe to change and to search from several threads."""
 
@@ -84,11 +83,15 @@ class CollectionView:
         """Add a document or replace the one of the same id; see ``put_documents``."""
         self.put_documents([(facts, chunks)])
 
-    def put_documents(self, documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]]) -> None:
+    def put_documents(
+        self,
+        documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]],
+        then: Callable[[], None] | None = None,
+    ) -> None:
         """Add documents or replace those of the same ids, all at one moment for the searchers.
 
-        Raises ``ValueError`` when a key is given twice or belongs to another document, and for a vector that
-        does not fit the index; then nothing has changed.
+        ``then`` is called at that moment, while no search looks. Raises ``ValueError`` when a key is given twice or
+        belongs to another document, and for a vector that does not fit the index; nothing has changed then.
         """
         with self._writing:
             latest = {facts.id: (facts, tuple(chunks)) for facts, chunks in documents}
@@ -121,6 +124,8 @@ class CollectionView:
                     lengths = [len(chunk.text) - chunk.repeated for chunk in chunks]
                     numbers = places([chunk.page for chunk in chunks], lengths)
                     self._place.update((chunk.key, (id_, n)) for chunk, n in zip(chunks, numbers, strict=True))
+                if then is not None:
+                    then()
 
     def _vectors(self, embedded: Sequence[tuple[int, Vector | None]]) -> tuple[Keys, Vector]:
         """The keys that have a vector, and these as the rows of a matrix."""
@@ -138,21 +143,12 @@ class CollectionView:
             if key in self._owner and key not in stale:
                 raise ValueError(f"chunk key {key} belongs to document {self._owner[key]}")
 
-    def update_facts(self, facts: DocumentFacts) -> bool:
-        """Replace a document's facts and keep its chunks; false when the document is not here."""
-        with self._writing, self._visible:
-            if facts.id not in self._facts:
-                return False
-            self._facts[facts.id] = facts
-            self._allowed.clear()
-            return True
-
     def remove_document(self, id_: str) -> bool:
         """Remove a document; false when it is not here."""
         return self.remove_documents([id_]) == 1
 
-    def remove_documents(self, ids: Iterable[str]) -> int:
-        """Remove the documents that are here of ``ids``, all at one moment, and say how many were."""
+    def remove_documents(self, ids: Iterable[str], then: Callable[[], None] | None = None) -> int:
+        """Remove the documents that are here of ``ids``, all at one moment, and say how many were; ``then`` as above."""
         with self._writing:
             known = {id_ for id_ in ids if id_ in self._facts}
             stale = {key for id_ in known for key in self._chunks[id_]}
@@ -161,6 +157,8 @@ class CollectionView:
                 self._dense.remove(np.array(sorted(stale), dtype=np.int64))
                 self._lexical.commit()
                 self._forget(known)
+                if then is not None:
+                    then()
             return len(known)
 
     def _forget(self, ids: Iterable[str]) -> None:
@@ -183,11 +181,7 @@ class CollectionView:
         if question in self._allowed:
             self._allowed.move_to_end(question)
             return self._allowed[question]
-        passing = [
-            id_
-            for id_, facts in self._facts.items()
-            if access.may_read(facts.allowed_groups) and (filter_ is None or filter_.matches(facts, self.name))
-        ]
+        passing = [facts.id for facts in passing_documents(self._facts.values(), access, filter_, self.name)]
         keys: Keys | None = None
         if len(passing) < len(self._facts):
             keys = np.array(sorted(key for id_ in passing for key in self._chunks[id_]), dtype=np.int64)
@@ -210,14 +204,20 @@ class CollectionView:
         """The ``k`` best chunks of what the caller may read and the filter lets pass, as ``search_views``."""
         return search_views([self], query, vector, mode=mode, k=k, access=access, filter_=filter_)
 
-    def _candidates(
-        self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
-    ) -> _Candidates:
-        """The ``depth`` best of each leg."""
+    def candidates(
+        self,
+        query: str,
+        vector: Vector | None,
+        depth: int,
+        access: Access,
+        filter_: Filter | None,
+        statistics: CorpusStatistics | None = None,
+    ) -> Candidates:
+        """See ``View``; ``statistics`` of the query are given where this view is one part of an index."""
         with self._visible:
             allowed = self._allowed_keys(access, filter_)
             dense: dict[int, float] = {}
-            lexical = dict(self._lexical.search(query, depth, allowed)) if query else {}
+            lexical = dict(self._lexical.search(query, depth, allowed, statistics)) if query else {}
             if vector is not None:
                 keys, scores = self._dense.search(vector.reshape(1, -1), depth, allowed)
                 dense = {int(key): float(score) for key, score in zip(keys[0], scores[0], strict=True) if key >= 0}
@@ -225,9 +225,19 @@ class CollectionView:
             share = 0.0
             if lexical:
                 # Without a single term it was found by a whole identifier.
-                full_match = self._lexical.full_match(query)
+                full_match = self._lexical.full_match(query, statistics)
                 share = max(lexical.values()) / full_match if full_match else 1.0
-            return _Candidates(dense, lexical, place, share)
+            return Candidates(dense, lexical, place, share)
+
+    def statistics(self, query: str) -> CorpusStatistics:
+        """How many chunks there are, and hold each term of ``query``."""
+        with self._visible:
+            return self._lexical.statistics(query)
+
+    def facts_of(self, ids: Iterable[str]) -> dict[str, DocumentFacts]:
+        """See ``View``."""
+        with self._visible:
+            return {id_: self._facts[id_] for id_ in ids if id_ in self._facts}
 
     @property
     def documents(self) -> int:
@@ -245,19 +255,29 @@ class CollectionView:
         with self._visible:
             return self._dense.keys()
 
+    def lexical_statistics(self, query: str) -> CorpusStatistics:
+        """How many chunks are here, and how many of them hold each term of ``query``."""
+        with self._visible:
+            return self._lexical.statistics(query)
+
     def lexical_keys(self) -> Keys:
         """The keys in the lexical index, ascending."""
         with self._visible:
             return self._lexical.keys()
 
 
-def new_view(name: str, dim: int, *, gpu: bool = False) -> CollectionView:
-    """An empty view in main memory for vectors of length ``dim``."""
-    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical())
+def new_view(
+    name: str, dim: int, *, gpu: bool = False, language: str | None = None, lengths: FieldLengths | None = None
+) -> CollectionView:
+    """An empty view in main memory for vectors of length ``dim`` and words of ``language`` (``None``: English).
+
+    ``lengths`` are those of the files that the view is a delta to (``LexicalFile.lengths``).
+    """
+    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical(language, lengths=lengths))
 
 
 def search_views(
-    views: Sequence[CollectionView],
+    views: Sequence[View],
     query: str,
     vector: Vector | None,
     *,
@@ -266,32 +286,54 @@ def search_views(
     access: Access = EVERYTHING,
     filter_: Filter | None = None,
 ) -> list[Hit]:
-    """The ``k`` best chunks over all ``views``: the legs' candidates of all of them are fused together.
+    """The ``k`` best chunks over all ``views``, ranked by the default settings; see ``rank_views``."""
+    return rank_views(views, query, vector, mode=mode, k=k, access=access, filter_=filter_).hits[:k]
+
+
+def rank_views(
+    views: Sequence[View],
+    query: str,
+    vector: Vector | None,
+    *,
+    mode: Mode = "hybrid",
+    k: int = 10,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+    moment: datetime | None = None,
+) -> Ranked:
+    """Every candidate of both legs over all ``views`` (``k`` or more, if there are so many), best first: they are ranked
+    together.
 
     ``vector`` is the query's, from the encoder of the views' vectors; without one a hybrid search is a
     lexical one, and a dense search raises ``ValueError``. What the caller may not read, or the filter keeps
-    out, is neither scored nor returned.
+    out, is neither scored nor returned. ``settings`` are those of the views, in their order; ages of documents are counted
+    from ``moment``, by default now.
     """
     if mode == "dense" and vector is None:
         raise ValueError("a dense search needs the query's vector")
     depth = max(DEPTH, k)
-    dense: dict[int, float] = {}
-    lexical: dict[int, float] = {}
-    place: dict[int, tuple[str, int]] = {}
-    share = 0.0
-    for view in views:
-        found = view._candidates(
-            "" if mode == "dense" else query, None if mode == "lexical" else vector, depth, access, filter_
-        )
-        dense |= found.dense
-        lexical |= found.lexical
-        place |= found.place
-        share = max(share, found.share)
-    if mode == "dense":
-        return single_leg(dense, dense=True)[:k]
-    if mode == "lexical":
-        return single_leg(lexical, dense=False)[:k]
-    all_that_match = len(lexical) < depth
-    weights = trust_lexical(share) if dense else DEFAULT_WEIGHTS
-    fused = fuse_min_max(dense, lexical, weights, lexical_min=0.0 if all_that_match else None)
-    return spread(fused, place)[:k]
+    words, meaning = "" if mode == "dense" else query, None if mode == "lexical" else vector
+    found = find_candidates(views, words, meaning, depth, access=access, filter_=filter_, settings=settings)
+    return rank(found, mode=mode, depth=depth, moment=moment)
+
+
+def find_candidates(
+    views: Sequence[View],
+    query: str,
+    vector: Vector | None,
+    depth: int,
+    *,
+    access: Access = EVERYTHING,
+    filter_: Filter | None = None,
+    settings: Sequence[RankingSettings] | None = None,
+) -> list[Found]:
+    """What each of ``views`` finds for ``rank``: the ``depth`` best of its lexical leg (none where ``query`` is empty), and
+    of its dense leg (none without a ``vector``).
+    """
+    found = []
+    for view, each in zip(views, settings or [DEFAULT_RANKING] * len(views), strict=True):
+        best = view.candidates(query, vector, depth, access, filter_)
+        facts = view.facts_of({id_ for id_, _ in best.place.values()}) if each.weighs_documents else {}
+        found.append(Found(best.dense, best.lexical, best.place, best.share, each, view.name, facts))
+    return found

@@ -11,7 +11,16 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
 
-pytest_plugins = ["model_server", "scripted_server", "service", "databases", "clients", "web_site", "object_store"]
+pytest_plugins = [
+    "model_server",
+    "scripted_server",
+    "service",
+    "databases",
+    "clients",
+    "web_site",
+    "object_store",
+    "milvus_server",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

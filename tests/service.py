@@ -49,8 +49,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(folder: Path, **environment: str) -> Iterator[Service]:
-    """Run ``footnote serve`` on a free port, with its data under ``folder``, until the block ends.
+def running_service(folder: Path, *, until: str = "/health/ready", **environment: str) -> Iterator[Service]:
+    """Run ``footnote serve`` on a free port, with its data under ``folder``, until the block ends; ``until`` tells that it began.
 
     Authentication is off unless ``FOOTNOTE_AUTH`` says otherwise; no other ``FOOTNOTE_`` variable of the caller's is passed on.
     A service that does not start fails the test with its log.
@@ -75,7 +75,7 @@ def running_service(folder: Path, **environment: str) -> Iterator[Service]:
         )
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
-        _wait(service)
+        _wait(service, until)
         yield service
     finally:
         process.terminate()
@@ -93,11 +93,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(service: Service) -> None:
+def _wait(service: Service, path: str) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and service.process.poll() is None:
         with contextlib.suppress(OSError, urllib.error.URLError):
-            service.call("GET", "/health/ready")
+            service.call("GET", path)
             return
         time.sleep(0.2)
     pytest.fail(f"the service did not start:\n{service.log.read_text(errors='replace')[-3000:]}")

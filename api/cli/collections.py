@@ -1,4 +1,4 @@
-"""``footnote collections``: list, create, and set how documents are cut."""
+"""``footnote collections``: list, create, and set how documents are cut and indexed, and results ranked."""
 
 from __future__ import annotations
 
@@ -16,26 +16,37 @@ from api.cli.work import check_free, run_here
 from api.services import Services
 from infra.errors import InvalidInput
 from infra.tables import Collection
-from ingest.collections import create_collection, describe, get_collection, set_chunking
+from ingest.collections import create_collection, describe, get_collection, set_chunking, set_language, set_ranking
 from ingest.jobs import submit_for
+from retrieval.language import LANGUAGES, check_language
+from retrieval.ranking_settings import DEFAULT_RANKING
 
-app = typer.Typer(help="List and create collections, and set how their documents are cut.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and create collections, and set how their documents are cut, indexed and ranked.", no_args_is_help=True
+)
 NAME = typer.Argument(help="The collection.")
 CHUNKING = typer.Option(
     None, "--chunking", help='A JSON object such as {"strategy": "size", "target_tokens": 200}, or "default".'
+)
+LANGUAGE = typer.Option(None, "--language", help=f'Its words are analysed in: {", ".join(LANGUAGES)}; or "default".')
+RANKING = typer.Option(
+    None, "--ranking", help='A JSON object such as {"dense_weight": 0.6, "rerank": true}, or "default".'
 )
 
 
 @app.command("list")
 def list_command(server: str = SERVER_OPTION, key: str = KEY_OPTION, as_json: bool = JSON_OPTION) -> None:
-    """List the collections with their chunking settings."""
+    """List the collections with their settings."""
     collections = _remote_list(server, key) if server else _local_list()
     if as_json:
         print_json(collections)
         return
     print_table(
-        ["name", "chunking", "description"],
-        [[c["name"], _shown(c["chunking"]), c["description"] or ""] for c in collections],
+        ["name", "language", "chunking", "ranking", "description"],
+        [
+            [c["name"], c["language"], _shown(c["chunking"]), _ranked(c["ranking"]), c["description"] or ""]
+            for c in collections
+        ],
     )
 
 
@@ -44,57 +55,78 @@ def create(
     name: str = NAME,
     description: str = typer.Option(None, "--description"),
     chunking: str = CHUNKING,
+    language: str = LANGUAGE,
+    ranking: str = RANKING,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Create an empty collection."""
-    settings = _chunking(chunking)
+    settings: dict[str, Any] = {
+        "chunking": _object(chunking, "chunking"),
+        "language": _language(language),
+        "ranking": _object(ranking, "ranking"),
+    }
     if server:
         with remote(server, key) as client:
-            body = {"name": name, "description": description, "chunking": settings}
-            made = read(client.post("/v1/collections", json=body))
+            made = read(client.post("/v1/collections", json={"name": name, "description": description, **settings}))
     else:
         with local_services() as services, services.database.write() as session:
-            made = describe(create_collection(session, name, description, settings))
+            made = describe(create_collection(session, name, description, **settings))
     if as_json:
         print_json(made)
     else:
-        out.print(f"Created {made['name']}: {_shown(made['chunking'])}.", markup=False)
+        out.print(f"Created {made['name']}: {_all_shown(made)}.", markup=False)
 
 
 @app.command("set")
 def set_command(
     name: str = NAME,
     chunking: str = CHUNKING,
+    language: str = LANGUAGE,
+    ranking: str = RANKING,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Set how the documents of a collection are cut; those that are there are cut again (it may be stopped and repeated)."""
-    if chunking is None:
-        raise InvalidInput("Say what to set: --chunking with a JSON object or default.")
-    settings = _chunking(chunking)
+    """Set how the documents of a collection are cut (those that are there are cut again; it may be stopped and repeated), the
+    language its words are analysed in, or how its results are ranked, both from the next search on.
+    """
+    changes: dict[str, Any] = {
+        option: _object(given, option)
+        for option, given in (("chunking", chunking), ("ranking", ranking))
+        if given is not None
+    }
+    if language is not None:
+        changes["language"] = _language(language)
+    if not changes:
+        raise InvalidInput(
+            "Say what to set: --chunking or --ranking with a JSON object or default, --language with a language or default."
+        )
     if server:
         with remote(server, key) as client:
-            changed = read(client.patch(f"/v1/collections/{name}", json={"chunking": settings}))
+            changed = read(client.patch(f"/v1/collections/{name}", json=changes))
             if (job_id := changed.get("job_id")) is not None:
                 changed["counts"] = follow(lambda: read(client.get(f"/v1/jobs/{job_id}")))["counts"]
     else:
         with local_services() as services:
-            changed = _set_local(services, name, settings)
+            changed = _set_local(services, name, changes)
     if as_json:
         print_json(changed)
         return
     counts = changed.get("counts")
     done = f"; {counts['modified']} of {counts['scanned']} documents were cut again" if counts else ""
-    out.print(f"{name}: {_shown(changed['chunking'])}{done}.", markup=False)
+    out.print(f"{name}: {_all_shown(changed)}{done}.", markup=False)
 
 
-def _set_local(services: Services, name: str, settings: dict[str, Any] | None) -> dict[str, Any]:
+def _set_local(services: Services, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     with services.database.write() as session:
         collection = get_collection(session, name)
-        again = set_chunking(session, collection, settings)
+        if "language" in changes:
+            set_language(session, collection, changes["language"])
+        if "ranking" in changes:
+            set_ranking(collection, changes["ranking"])
+        again = "chunking" in changes and set_chunking(session, collection, changes["chunking"])
         changed = describe(collection)
         if not again:
             return changed
@@ -104,7 +136,13 @@ def _set_local(services: Services, name: str, settings: dict[str, Any] | None) -
     return {**changed, "counts": run_here(services, job_id)["counts"]}
 
 
-def _chunking(raw: str | None) -> dict[str, Any] | None:
+_EXAMPLES = {
+    "chunking": '{"strategy": "size", "target_tokens": 200}',
+    "ranking": '{"dense_weight": 0.6, "rerank": true}',
+}
+
+
+def _object(raw: str | None, option: str) -> dict[str, Any] | None:
     if raw is None or raw == "default":
         return None
     try:
@@ -113,10 +151,30 @@ def _chunking(raw: str | None) -> dict[str, Any] | None:
         value = None
     if not isinstance(value, dict):
         raise InvalidInput(
-            '--chunking must be default or a JSON object such as \'{"strategy": "size", "target_tokens": 200}\'.',
-            code="invalid_chunking",
+            f"--{option} must be default or a JSON object such as '{_EXAMPLES[option]}'.", code=f"invalid_{option}"
         )
     return value
+
+
+def _language(given: str | None) -> str | None:
+    return None if given == "default" else check_language(given)
+
+
+def _ranked(ranking: Mapping[str, Any]) -> str:
+    """What of the settings is not the default."""
+    defaults = DEFAULT_RANKING.as_json()
+    changed = [f"{name} {_brief(value)}" for name, value in ranking.items() if value != defaults[name]]
+    return ", ".join(changed) or "default ranking"
+
+
+def _brief(value: Any) -> str:
+    return (
+        f"of {len(value)}" if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def _all_shown(collection: Mapping[str, Any]) -> str:
+    return f"{collection['language']}, {_shown(collection['chunking'])}; {_ranked(collection['ranking'])}"
 
 
 def _shown(chunking: Mapping[str, Any]) -> str:

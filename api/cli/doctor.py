@@ -9,12 +9,11 @@ from collections.abc import Callable
 import typer
 
 from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
-from api.services import open_encoder, open_writer
+from api.services import open_encoder, open_index, open_writer
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
 from retrieval.generator import ModelWriter
-from retrieval.index import Index
 from retrieval.integrity import check_integrity
 
 _LOW_DISK = 2**30
@@ -27,6 +26,7 @@ def doctor(as_json: bool = JSON_OPTION) -> None:
         ("data folder", _data_folder),
         ("database", _database),
         ("encoder", _encoder),
+        ("index", _index),
         ("integrity", _integrity),
         ("generator", _generator),
     ]
@@ -74,11 +74,27 @@ def _encoder(settings: Settings) -> str:
     )
 
 
+def _index(settings: Settings) -> str:
+    database = open_database(settings.database)
+    try:
+        index = open_index(settings, database, open_encoder(settings))
+        try:
+            return index.check()
+        finally:
+            index.close()
+    finally:
+        database.close()
+
+
 def _integrity(settings: Settings) -> str:
     database = open_database(settings.database)
     try:
         encoder = open_encoder(settings)
-        result = check_integrity(database, Index(database, encoder), encoder.name)
+        index = open_index(settings, database, encoder)
+        try:
+            result = check_integrity(database, index, encoder.name)
+        finally:
+            index.close()
     finally:
         database.close()
     wrong = [row.name for row in result.collections if row.missing or row.orphaned]

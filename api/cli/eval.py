@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from api.cli.context import local_services, local_settings, print_json
@@ -15,6 +16,7 @@ from api.cli.eval_output import (
     format_json,
     make_folder,
     print_comparison,
+    print_fit,
     print_run,
     progress_bar,
     save,
@@ -22,6 +24,7 @@ from api.cli.eval_output import (
 )
 from evals.compare import compare
 from evals.evaluate import Request, evaluate
+from evals.fit_ranking import fit_ranking
 from evals.formats import READERS
 from evals.gate import read_gate
 from evals.importing import Import, import_goldset
@@ -29,8 +32,10 @@ from evals.report import render
 from evals.result import EXIT_CODES, to_builtins
 from evals.run import MODES
 from evals.service import ServiceLoader, ServiceSubject
-from evals.store import load_run
+from evals.store import load_goldset, load_run
 from infra.database import Database, open_database
+from ingest.collections import get_collection, set_ranking
+from retrieval.ranking_settings import read_ranking
 
 eval_app = typer.Typer(
     help="Measure against gold sets. A run exits 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.",
@@ -112,6 +117,36 @@ def run_command(
     else:
         print_run(result)
     raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+@eval_app.command("fit-ranking")
+def fit_ranking_command(
+    goldset: Annotated[str, typer.Argument(metavar="GOLDSET", help="Name of an imported gold set.")],
+    collection: Annotated[
+        str | None, typer.Option(help="Collection to fit; default: the one that it was imported for.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Let the collection rank so from now on, if that is a gain.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose fusion and weights for a collection by nDCG@10 on a gold set; exits 0 for a gain, 2 if there is none to be seen."""
+    with local_services() as services, progress_bar("questions") as progress:
+        with services.database.read() as session:
+            own, items = load_goldset(session, goldset)
+            name = collection or own
+            current = read_ranking(get_collection(session, name).ranking)
+        fit = fit_ranking(ServiceSubject(services.engine), goldset, items, name, current, progress)
+        if apply and fit.verdict == "PASS":
+            with services.database.write() as session:
+                row = get_collection(session, name)
+                set_ranking(row, {**read_ranking(row.ranking).as_json(), **fit.chosen})
+            fit = msgspec.structs.replace(fit, applied=True)
+    if as_json:
+        print_json(fit)
+    else:
+        print_fit(fit)
+    raise typer.Exit(EXIT_CODES[fit.verdict])
 
 
 @eval_app.command("compare")

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from evals.compare import Comparison
+from evals.fit_ranking import Fit
 from evals.report import render
 from evals.result import RunResult, to_builtins
 from evals.table import difference_table, kind_rows, markdown, metric_table, status_rows
@@ -73,6 +74,27 @@ def print_comparison(compared: Comparison) -> None:
         console.print("No item changed sides.")
 
 
+def print_fit(fit: Fit) -> None:
+    """Print what fitting a ranking found, and what that changed."""
+    console = Console()
+    _line(console, fit.verdict, f"{fit.goldset} on {fit.collection}, {fit.items} items: {fit.reason}.")
+    for note in fit.notes:
+        console.print(f"note: {note}.", markup=False, highlight=False, soft_wrap=True)
+    if fit.ndcg is not None and fit.ci is not None:
+        console.print(
+            f"nDCG@10 {fit.ndcg[0]:.4f} now, {fit.ndcg[1]:.4f} fitted; gain {fit.gain:+.4f}"
+            f" (95 % {fit.ci[0]:+.4f} to {fit.ci[1]:+.4f}), detectable from {fit.mde:.4f}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    if fit.chosen != fit.current:
+        for name, value in fit.chosen.items():
+            console.print(f"{name}: {fit.current[name]} → {value}", markup=False, highlight=False, soft_wrap=True)
+    done = "The collection ranks so from now on." if fit.applied else "Nothing was changed."
+    console.print(done, markup=False, highlight=False, soft_wrap=True)
+
+
 def make_folder(folder: Path) -> None:
     """Make ``folder`` if need be; raises ``InvalidInput`` if it cannot be written to."""
     try:
@@ -104,7 +126,7 @@ def save(file: Path, text: str) -> None:
 
 def _line(console: Console, outcome: str, text: str, label: str | None = None) -> None:
     console.print(label or outcome, style=_COLOURS[outcome], end=" ")
-    console.print(text, markup=False, highlight=False)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(console: Console, content: tuple[Sequence[str], Sequence[Sequence[str]]]) -> None:

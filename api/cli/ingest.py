@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import typer
 
+from api.cli.cluster import RAY_OPTION, on_ray
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
 from api.cli.manifest import read_manifest
 from api.cli.place import kind_of
@@ -22,16 +22,14 @@ from api.cli.work import check_free, run_here
 from api.services import Services
 from infra.errors import InvalidInput
 from ingest import jobs
+from ingest.bulk import ingest_all
 from ingest.collections import check_name, ensure_collection, get_collection
 from ingest.commit import delete_document
 from ingest.directory import walk
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
-from ingest.pipeline import ingest_batch
 from ingest.reading import list_documents
 from ingest.source import SourceSettings, ensure_source
 from retrieval.access import EVERYTHING
-
-_BATCH = 16
 
 
 def ingest(
@@ -58,6 +56,7 @@ def ingest(
     watching: bool = typer.Option(
         False, "--watch", help="Stay, and sync a folder again whenever something in it changes."
     ),
+    ray: str = RAY_OPTION,
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
     as_json: bool = JSON_OPTION,
@@ -70,11 +69,13 @@ def ingest(
     )
     if watching and (server is not None or files or any(each.kind != "directory" for each in settings)):
         raise InvalidInput("--watch works on folders of this machine, without --server.")
+    if ray is not None and server is not None:
+        raise InvalidInput("--ray works on the data folder, without --server.")
     started = time.perf_counter()
     if server is not None:
         told = _on_server(server, key, collection, files, settings, prune)
     else:
-        with local_services() as services:
+        with local_services() as local, on_ray(local, ray) as services:
             told = _in_folder(services, collection, files, settings, prune and manifest is not None)
             if watching:
                 report(told, time.perf_counter() - started, as_json)
@@ -83,13 +84,6 @@ def ingest(
     report(told, time.perf_counter() - started, as_json)
     if told["counts"]["failed"] or told["errors"]:
         raise typer.Exit(1)
-
-
-def ingest_all(services: Services, collection: str, items: Sequence[DocumentInput]) -> Iterator[Ingested]:
-    """Ingest ``items`` in batches, giving each outcome as it is committed."""
-    waiting = iter(items)
-    while batch := list(islice(waiting, _BATCH)):
-        yield from ingest_batch(services.ingestion, collection, batch)
 
 
 def _sort(
@@ -149,7 +143,7 @@ def _in_folder(
     if files:
         with progress_bar() as progress:
             bar = progress.add_task("Reading", total=len(files))
-            for result in ingest_all(services, collection, files):
+            for result in ingest_all(services.ingestion, collection, files):
                 results.append(result)
                 progress.advance(bar)
     deleted = _delete_others(services, collection, files) if prune_collection else 0

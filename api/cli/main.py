@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.cli import collections, documents, keys, sources
+from api.cli import collections, documents, index, keys, sources
 from api.cli.ask import ask_command
 from api.cli.doctor import doctor
 from api.cli.eval import eval_app
@@ -33,6 +33,7 @@ app.command("ask")(ask_command)
 app.add_typer(collections.app, name="collections")
 app.add_typer(documents.app, name="documents")
 app.add_typer(sources.app, name="sources")
+app.add_typer(index.app, name="index")
 app.add_typer(eval_app, name="eval")
 app.command("verify")(verify)
 app.add_typer(keys.app, name="keys")

@@ -22,7 +22,7 @@ from api.cli.context import err
 from ingest.jobs import FINISHED
 
 _POLL_S = 0.2
-_PHASES = {"listing": "Listing", "storing": "Reading", "pruning": "Deleting"}
+_PHASES = {"listing": "Listing", "storing": "Reading", "pruning": "Deleting", "indexing": "Indexing"}
 
 
 class _Rate(ProgressColumn):

@@ -21,6 +21,13 @@ def search_command(
     top_k: int = typer.Option(10, "--top-k", min=1, max=100, help="How many passages."),
     mode: str = typer.Option("hybrid", "--mode", help="hybrid, dense or lexical."),
     where: str = typer.Option(None, "--filter", help="A filter, as a JSON object."),
+    rerank: bool = typer.Option(
+        None, "--rerank/--no-rerank", help="Have the reranker reorder the results; default: as the collection says."
+    ),
+    collapse: bool | None = typer.Option(
+        None, "--collapse/--no-collapse", help="Show results that say the same as one, with the others listed."
+    ),
+    expand: int = typer.Option(0, "--expand", min=0, max=3, help="Show so many chunks on either side of each passage."),
     group: list[str] = typer.Option(None, "--group", help="Search as a member of this group (repeatable)."),
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
@@ -34,10 +41,14 @@ def search_command(
         body: dict[str, Any] = {"query": query, "top_k": top_k, "mode": mode}
         body |= {"collections": collection} if collection else {}
         body |= {"filter": condition} if condition is not None else {}
+        body |= {"rerank": rerank} if rerank is not None else {}
+        body |= {} if collapse is None else {"collapse": collapse}
+        body |= {"expand": expand} if expand else {}
         with remote(server, key, group) as client:
             result = read(client.post("/v1/search", json=body))
     else:
-        asked = SearchQuery(check_question(query, "query"), collection or None, top_k, mode, condition)
+        question = check_question(query, "query")
+        asked = SearchQuery(question, collection or None, top_k, mode, condition, rerank, collapse, expand)
         with local_services() as services:
             started = time.perf_counter()
             found = search(services.engine, asked, Access(frozenset(group)) if group else EVERYTHING)
@@ -58,4 +69,8 @@ def _show(number: int, hit: dict[str, Any]) -> None:
     out.print(f"{number:>2}. {document['external_id']}{page}  [score {hit['score']:.3f}]", markup=False, style="bold")
     if place:
         out.print(f"    {place}", markup=False, style="dim")
-    out.print(textwrap.indent(textwrap.shorten(hit["text"], 300, placeholder=" …"), "    "), markup=False)
+    text = hit["context"]["text"] if "context" in hit else textwrap.shorten(hit["text"], 300, placeholder=" …")
+    out.print(textwrap.indent(text, "    "), markup=False)
+    if hit["duplicates"]:
+        also = ", ".join(dict.fromkeys(each["document"]["external_id"] for each in hit["duplicates"]))
+        out.print(f"    also in: {also}", markup=False, style="dim")

@@ -13,10 +13,18 @@ from sqlalchemy import select
 from api.caller import Caller
 from api.paging import Cursor, Limit, decode_cursor, page
 from api.services import Services
-from api.wire import Chunking, CollectionPatch, NewCollection
+from api.wire import Chunking, CollectionPatch, NewCollection, Ranking
 from infra.clock import now
 from infra.tables import Collection
-from ingest.collections import create_collection, delete_collection, describe, get_collection, set_chunking
+from ingest.collections import (
+    create_collection,
+    delete_collection,
+    describe,
+    get_collection,
+    set_chunking,
+    set_language,
+    set_ranking,
+)
 from ingest.jobs import submit_for
 
 
@@ -27,7 +35,10 @@ def create(
     """Add an empty collection."""
     caller.require("ingest")
     with services.database.write() as session:
-        return describe(create_collection(session, data.name, data.description, _given(data.chunking)))
+        made = create_collection(
+            session, data.name, data.description, _given(data.chunking), data.language, _given(data.ranking)
+        )
+        return describe(made)
 
 
 @get("/v1/collections", sync_to_thread=True, summary="List collections")
@@ -64,7 +75,7 @@ def change(
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
 ) -> dict[str, Any]:
-    """Change the description or the chunking settings: ``null`` stands for the defaults.
+    """Change the description, the chunking or ranking settings, or the language: ``null`` stands for the defaults.
 
     Documents that were cut with other settings are cut again by the job ``job_id``.
     """
@@ -74,6 +85,10 @@ def change(
         collection = get_collection(session, name)
         if not isinstance(data.description, msgspec.UnsetType):
             collection.description, collection.updated_at = data.description, now()
+        if not isinstance(data.language, msgspec.UnsetType):
+            set_language(session, collection, data.language)
+        if not isinstance(data.ranking, msgspec.UnsetType):
+            set_ranking(collection, _given(data.ranking))
         given = data.chunking
         if not isinstance(given, msgspec.UnsetType) and set_chunking(session, collection, _given(given)):
             job_id = submit_for(session, "rechunk", collection, caller.name, None).id
@@ -94,8 +109,8 @@ def remove(name: FromPath[str], services: NamedDependency[Services], caller: Nam
     services.engine.index.forget({gone})
 
 
-def _given(chunking: Chunking | None) -> dict[str, Any] | None:
-    return None if chunking is None else msgspec.to_builtins(chunking)
+def _given(settings: Chunking | Ranking | None) -> dict[str, Any] | None:
+    return None if settings is None else msgspec.to_builtins(settings)
 
 
 HANDLERS = [create, list_all, show, change, remove]

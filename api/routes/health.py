@@ -29,12 +29,13 @@ def live() -> dict[str, str]:
 async def ready(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """Each part's state. A model server that is down degrades answers, but searching goes on: that is no 503."""
     parts = {"database": await asyncio.to_thread(_database, services), "jobs": _jobs(services)}
+    parts["index"] = await asyncio.to_thread(_index, services)
     parts["generator"] = await _generator(services)
     parts["encoder"] = {"ok": True, "name": services.engine.encoder.name}
     parts["verifier"] = {"ok": True, "name": services.engine.verifier.name}
     for name, part in parts.items():
         READY.labels(name).set(1 if part["ok"] else 0)
-    needed = parts["database"]["ok"] and parts["jobs"]["ok"]
+    needed = all(parts[name]["ok"] for name in ("database", "jobs", "index"))
     status = "ok" if all(part["ok"] for part in parts.values()) else "degraded" if needed else "unavailable"
     return Response({"status": status, "parts": parts}, status_code=200 if needed else 503)
 
@@ -61,6 +62,13 @@ def _database(services: Services) -> dict[str, Any]:
     except (SQLAlchemyError, FootnoteError) as error:
         return {"ok": False, "detail": f"The database does not answer ({type(error).__name__})."}
     return {"ok": True, "kind": services.database.engine.dialect.name}
+
+
+def _index(services: Services) -> dict[str, Any]:
+    try:
+        return {"ok": True, "detail": services.engine.index.check()}
+    except FootnoteError as error:
+        return {"ok": False, "detail": error.detail}
 
 
 def _jobs(services: Services) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from api.caller import Caller
 from api.search_view import check_question, search_body
 from api.services import Services
 from api.wire import SearchBody
-from infra.errors import FieldError, InvalidInput
 from retrieval.search import SearchQuery, search
 
 
@@ -24,13 +23,11 @@ def run_search(
     """The best passages of what the caller may read, by words and meaning (``hybrid``) or one of the two."""
     caller.require("search")
     query = check_question(data.query, "query")
-    if data.rerank:
-        message = "no reranker is configured; leave it out, or send false"
-        raise InvalidInput(f"rerank: {message}.", code="no_reranker", errors=(FieldError("rerank", message),))
-    started = time.perf_counter()
-    result = search(
-        services.engine, SearchQuery(query, data.collections, data.top_k, data.mode, data.filter), caller.access
+    asked = SearchQuery(
+        query, data.collections, data.top_k, data.mode, data.filter, data.rerank, data.collapse, data.expand
     )
+    started = time.perf_counter()
+    result = search(services.engine, asked, caller.access)
     return search_body(result, (time.perf_counter() - started) * 1000)
 
 

@@ -224,7 +224,7 @@ def test_keys(shell: Shell) -> None:
 
 def test_doctor(shell: Shell, ingested: dict[str, Any]) -> None:
     rows = {row["check"]: row for row in shell.json("doctor")}
-    assert set(rows) == {"data folder", "database", "encoder", "integrity", "generator"}
+    assert set(rows) == {"data folder", "database", "encoder", "index", "integrity", "generator"}
     assert all(row["ok"] for row in rows.values())
     assert re.search(r"(openvino|torch)$", rows["encoder"]["detail"])
 
@@ -288,7 +288,7 @@ def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, 
     assert (listed["rules"]["overlap_tokens"], listed["default"]["overlap_tokens"]) == (16, 0)
     shown = shell("collections", "set", "rules", "--chunking", "default")
     assert (
-        "by title, 160 tokens (at least 80, overlap 0), tables by rows; 1 of 1 documents were cut again."
+        "by title, 160 tokens (at least 80, overlap 0), tables by rows; default ranking; 1 of 1 documents were cut again."
         in shown.stdout
     )
     assert shell.json("documents", "list", "--collection", "rules")[0]["chunks"] == before[0]["chunks"]
@@ -297,6 +297,13 @@ def test_a_collection_is_cut_again_where_its_settings_are_changed(shell: Shell, 
         assert refused.returncode == 2
         assert "hunking" in refused.stderr
     assert shell("collections", "set", "rules").returncode == 2
+    spoken = shell("collections", "set", "rules", "--language", "german")
+    assert "rules: german, by title, 160 tokens" in spoken.stdout
+    assert "cut again" not in spoken.stdout
+    refused = shell("collections", "set", "rules", "--language", "klingon")
+    assert refused.returncode == 2
+    assert "allowed: arabic" in " ".join(refused.stderr.split())
+    assert shell.json("collections", "set", "rules", "--language", "default")["language"] == "english"
     assert shell("collections", "set", "nowhere", "--chunking", "default").returncode == 1
 
 
@@ -306,4 +313,56 @@ def test_collections_of_a_server(shell: Shell, service: Service, collection: str
     listed = {row["name"]: row["chunking"] for row in shell.json("collections", "list", "--server", service.url)}
     assert listed[collection]["tables"] == "whole"
     made = shell.json("collections", "create", f"{collection}-more", "--chunking", "default", "--server", service.url)
-    assert made["chunking"]["tables"] == "rows"
+    assert (made["chunking"]["tables"], made["language"]) == ("rows", "english")
+    spoken = shell.json("collections", "set", collection, "--language", "cjk", "--server", service.url)
+    assert (spoken["language"], spoken["chunking"]["tables"]) == ("cjk", "whole")
+
+
+def test_index_files_from_build_to_rollback(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "leave.md").write_text(LEAVE, "utf-8")
+    on = ("--collection", "filed")
+    assert shell("ingest", str(tmp_path / "leave.md"), *on).returncode == 0
+    status = shell.json("index", "status", *on)
+    assert [(row["collection"], row["live"], row["generations"]) for row in status] == [("filed", 1, [])]
+    built = shell("index", "build", *on)
+    assert "Built generation 2 of filed: 1 chunks" in built.stdout
+    assert "footnote index promote 2 --collection filed" in built.stdout
+    assert shell("index", "promote", *on).stdout == "Generation 2 of filed is live.\n"
+    found = shell.json("search", "leave", *on)
+    assert (found["index"]["generation"], len(found["results"])) == (2, 1)
+    assert shell("index", "check", *on).returncode == 0
+    (live,) = [row for row in shell.json("index", "status", *on)[0]["generations"] if row["built_at"]]
+    assert (live["state"], live["report"]["chunks"], live["report"]["dense"]["recall"]) == ("live", 1, 1.0)
+    (keys,) = (shell.folder / "data" / "index").glob("*/2-0/keys.npy")
+    content = bytearray(keys.read_bytes())
+    content[-1] ^= 1
+    keys.write_bytes(content)
+    assert shell.json("index", "check", *on, code=1)[0]["damaged"] == ["2: keys.npy"]
+    assert shell("index", "rollback", *on).stdout == "Generation 1 of filed is live.\n"
+    assert shell.json("search", "leave", *on)["index"]["generation"] == 1
+    assert shell("index", "drop", "2", *on).stdout == "Dropped generation 2 of filed.\n"
+    assert not keys.exists()
+    again = shell("index", "rollback", *on)
+    assert (again.returncode, "no generation to go back to" in again.stderr) == (1, True)
+    wrong = shell("index", "build", "--recall", "2", *on)
+    assert (wrong.returncode, "recall" in wrong.stderr) == (2, True)
+
+
+def test_how_a_collection_ranks(shell: Shell, ingested: dict[str, Any]) -> None:
+    given = '{"dense_weight": 0.6, "weights": [{"filter": {"mime": "text/plain"}, "weight": 2}], "rerank": true}'
+    assert shell("collections", "create", "ranked", "--ranking", given).returncode == 0
+    listed = {row["name"]: row["ranking"] for row in shell.json("collections", "list")}
+    assert (listed["ranked"]["dense_weight"], listed["default"]["dense_weight"]) == (0.6, 0.5)
+    shown = shell("collections", "set", "ranked", "--ranking", '{"expand": 2}').stdout
+    assert shown.endswith("; expand 2.\n")
+    assert "cut again" not in shown
+    assert "; default ranking." in shell("collections", "set", "ranked", "--ranking", "default").stdout
+    for wrong in ("[]", '{"dense_weight": 2}', '{"weight": 1}'):
+        refused = shell("collections", "set", "ranked", "--ranking", wrong)
+        assert refused.returncode == 2
+        assert "anking" in refused.stderr
+    assert "no reranker is configured" in one_line(shell("search", "leave", "--rerank"), 2)
+    assert "reranker: ./gone is not a folder" in one_line(shell("search", "leave", FOOTNOTE_RERANKER="./gone"), 2)
+    wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3")["results"][0]
+    assert wide["text"] in wide["context"]["text"]
+    assert wide["duplicates"] == []

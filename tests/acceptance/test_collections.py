@@ -82,3 +82,100 @@ def test_the_same_document_is_cut_again_under_its_version(http: Client, collecti
     after = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
     assert after["version"] == before["version"] == 1
     assert after["chunks"] > before["chunks"]
+
+
+def test_words_are_analysed_in_the_collections_language(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    assert http.ok("GET", path)["language"] == "english"
+    http.ok("PUT", f"{path}/documents/terms?wait=true", json={"text": "Die Kündigungsfristen stehen in den Verträgen."})
+
+    def found() -> list[str]:
+        asked = {"query": "Vertrag", "collections": [collection], "mode": "lexical"}
+        return [result["document"]["external_id"] for result in http.ok("POST", "/v1/search", json=asked)["results"]]
+
+    assert found() == []
+    changed = http.ok("PATCH", path, json={"language": "german"})
+    assert (changed["language"], "job_id" in changed) == ("german", False)
+    assert found() == ["terms"]
+    assert http.ok("PATCH", path, json={"description": "x"})["language"] == "german"
+    for method, where, body in (
+        ("PATCH", path, {"language": "klingon"}),
+        ("POST", "/v1/collections", {"name": f"{collection}-k", "language": "klingon"}),
+    ):
+        refused = http.request(method, where, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_language")
+        assert [error["field"] for error in refused.json()["errors"]] == ["language"]
+        assert "german" in refused.json()["detail"]
+    assert http.ok("PATCH", path, json={"language": None})["language"] == "english"
+    assert found() == []
+    made = http.ok("POST", "/v1/collections", 201, json={"name": f"{collection}-ja", "language": "cjk"})
+    assert made["language"] == "cjk"
+    http.delete(f"/v1/collections/{collection}-ja")
+
+
+RANKED_BY = {
+    "fusion": "min_max",
+    "dense_weight": 0.5,
+    "repeat_factor": 0.85,
+    "recency_half_life_days": None,
+    "recency_weight": 0.5,
+    "recency_field": "updated_at",
+    "weights": [],
+    "collapse_threshold": 0.0,
+    "rerank": False,
+    "rerank_depth": 50,
+    "rerank_weight": 0.5,
+    "expand": 0,
+}
+
+
+def test_ranking_settings_are_given_changed_and_forgotten(http: Client, collection: str) -> None:
+    path = f"/v1/collections/{collection}"
+    assert http.ok("GET", path)["ranking"] == RANKED_BY
+    given = {"fusion": "reciprocal_rank", "weights": [{"filter": {"site": {"$in": ["north"]}}, "weight": 3}]}
+    changed = http.ok("PATCH", path, json={"ranking": given})
+    assert changed["ranking"] == {**RANKED_BY, **given}
+    assert "job_id" not in changed, "nothing has to be indexed again"
+    assert http.ok("PATCH", path, json={"description": "x"})["ranking"] == changed["ranking"]
+    assert http.ok("PATCH", path, json={"ranking": {"expand": 1}})["ranking"] == {**RANKED_BY, "expand": 1}
+    made = http.ok("POST", "/v1/collections", 201, json={"name": f"{collection}-r", "ranking": {"dense_weight": 0}})
+    assert made["ranking"] == {**RANKED_BY, "dense_weight": 0.0}
+    assert http.ok("PATCH", path, json={"ranking": None})["ranking"] == RANKED_BY
+    for wrong, field in (
+        ({"dense_weight": -1}, "ranking.dense_weight"),
+        ({"weights": [{"filter": {"a": {"$near": 1}}, "weight": 1}]}, "ranking.weights.0.filter.a.$near"),
+        ({"boost": 1}, "ranking.boost"),
+        ({"rerank": "yes"}, "ranking.rerank"),
+    ):
+        refused = http.request("PATCH", path, json={"ranking": wrong})
+        assert refused.status_code == 400, wrong
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+def test_results_that_say_the_same_are_one_and_context_comes_if_it_is_asked_for(http: Client, collection: str) -> None:
+    for name in ("ferries", "copy"):
+        body = {"text": TEXT, "title": "Ferries", "metadata": {"kept": name}}
+        http.ok("PUT", f"/v1/collections/{collection}/documents/{name}?wait=true", json=body)
+    asked = {"query": "When does ferry 17 leave?", "collections": [collection], "top_k": 3}
+    results = http.ok("POST", "/v1/search", json={**asked, "collapse": True})["results"]
+    assert len(results) == 3
+    for result in results:
+        (other,) = result["duplicates"]
+        assert {result["document"]["external_id"], other["document"]["external_id"]} == {"ferries", "copy"}
+        assert set(other) == {"chunk_id", "collection", "document"}
+        assert other["document"]["metadata"] == {"kept": other["document"]["external_id"]}
+        assert other["chunk_id"] != result["chunk_id"]
+        assert "context" not in result
+    apart = http.ok("POST", "/v1/search", json={**asked, "expand": 1, "top_k": 2})["results"]
+    assert [each["duplicates"] for each in apart] == [[], []]
+    assert {each["document"]["external_id"] for each in apart} == {"ferries", "copy"}
+    for each in apart:
+        context = each["context"]
+        assert context["text"] == TEXT[context["char_start"] : context["char_end"]]
+        assert len(context["text"]) > len(each["text"])
+    answer = http.ok("POST", "/v1/answer", json={"question": asked["query"], "collections": [collection]})
+    assert answer["status"] == "answered"
+    for citation in answer["citations"]:
+        assert citation["quote"] == TEXT[citation["char_start"] : citation["char_end"]]
+    refused = http.request("POST", "/v1/search", json={**asked, "expand": 4})
+    assert refused.status_code == 400

@@ -35,11 +35,11 @@ LATER = {
 
 # The fields of each body, required ones with a star.
 BODIES = {
-    "POST /v1/collections": "name* description chunking",
-    "PATCH /v1/collections/{name}": "description chunking",
+    "POST /v1/collections": "name* description chunking language ranking",
+    "PATCH /v1/collections/{name}": "description chunking language ranking",
     "POST /v1/collections/{name}/sources": "kind* uri* include exclude prune schedule allowed_groups metadata options",
     "PATCH /v1/collections/{name}/sources/{source_id}": "include exclude prune schedule allowed_groups metadata options",
-    "POST /v1/search": "query* collections top_k mode filter rerank",
+    "POST /v1/search": "query* collections top_k mode filter rerank collapse expand",
     "POST /v1/answer": "question* messages collections filter top_k audience stream",
     "POST /v1/answers/{answer_id}/feedback": "rating* comment correction",
     "POST /v1/verify": "answer* passages* question",
@@ -110,7 +110,7 @@ def test_every_response_carries_a_request_id(http: Client) -> None:
 def test_health_names_each_part(http: Client) -> None:
     ready = http.ok("GET", "/health/ready")
     assert ready["status"] == "ok"
-    assert set(ready["parts"]) == {"database", "jobs", "generator", "encoder", "verifier"}
+    assert set(ready["parts"]) == {"database", "jobs", "generator", "encoder", "verifier", "index"}
     assert all(part["ok"] for part in ready["parts"].values())
     assert http.ok("GET", "/health/live") == {"status": "ok"}
     assert http.get("/metrics").headers["content-type"].startswith("text/plain")

@@ -1,4 +1,4 @@
-"""What every lexical index does; its scores are checked against BM25 worked out by hand."""
+"""What the lexical index in memory does as it changes; scores are checked against BM25 in ``test_lexical_scores.py`` too."""
 
 import math
 
@@ -16,10 +16,10 @@ TEXTS = {
 }
 
 
-@pytest.fixture(params=["memory", "directory"])
-def make(request, tmp_path):
+@pytest.fixture
+def make():
     def build(weights=None):
-        return TantivyLexical(tmp_path / "index" if request.param == "directory" else None, weights)
+        return TantivyLexical(weights=weights)
 
     return build
 
@@ -217,14 +217,3 @@ def test_a_full_match_is_the_sum_of_inverse_document_frequencies(make):
     # The text "delta" is shorter than the average of 5/3 words, so its match scores more.
     length_norm = 2.2 / (1 + 1.2 * (0.25 + 0.75 * 3 / 5))
     assert dict(index.search("delta", 1))[3] / index.full_match("delta") == pytest.approx(length_norm, rel=1e-4)
-
-
-def test_a_directory_is_opened_again(tmp_path):
-    first = TantivyLexical(tmp_path)
-    first.add([LexicalEntry(1, "", "kept"), LexicalEntry(2, "", "kept too")])
-    first.remove([2])
-    first.commit()
-    del first
-    again = TantivyLexical(tmp_path)
-    assert again.keys().tolist() == [1]
-    assert keys(again.search("kept", 5)) == [1]

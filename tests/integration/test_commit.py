@@ -15,12 +15,13 @@ from infra.database import Database
 from infra.errors import Conflict, NotFound
 from infra.tables import Base, Change, ChunkRow, Document, DocumentVersion, ExtractedText, Vector
 from ingest.collections import create_collection, delete_collection, get_collection
-from ingest.commit import delete_document, find_document, latest_seq
+from ingest.commit import delete_document, find_document
 from ingest.document import Attributes, DocumentInput, Ingested, Outcome
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.reading import document_text
 from retrieval.access import EVERYTHING
 from retrieval.search import SearchQuery, search
+from retrieval.store import latest_seq
 
 PARKING = "# Parking\n\nVisitors park in bay Zeta-7 behind the depot.\n"
 LEAVE = "# Leave\n\nEngineers accrue 2.25 days of leave a month.\n"

@@ -166,3 +166,46 @@ def test_a_second_import_changes_no_document(home: Path) -> None:
     again = footnote(home, "import", "beir", str(home / "beir"), "--name", "tiny")
     assert "replaced gold set tiny: 2 questions" in again.stdout
     assert run_json(home, "tiny")[1]["config"]["seq"] == before
+
+
+def fit(home: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    done = footnote(home, "fit-ranking", *words, "--json")
+    return done.exit_code, json.loads(done.stdout)
+
+
+def ranking(home: Path, *words: str) -> dict[str, Any]:
+    environment = {"FOOTNOTE_DATA_DIR": str(home / "data"), "FOOTNOTE_CACHE_DIR": str(CACHE_DIR)}
+    done = CliRunner().invoke(app, ["collections", *words, "--json"], env=environment)
+    shown = json.loads(done.stdout)
+    rows = shown if isinstance(shown, list) else [shown]
+    found: dict[str, Any] = next(row["ranking"] for row in rows if row["name"] == "codes")
+    return found
+
+
+def test_how_a_collection_ranks_is_fitted_and_applied_only_where_that_is_a_gain(home: Path) -> None:
+    code, body = fit(home, "tiny", "--apply")
+    assert (code, body["verdict"], body["items"], body["applied"]) == (2, "INCONCLUSIVE", 2, False)
+    folder = home / "codes"
+    (folder / "qrels").mkdir(parents=True)
+    # Codes are found by their letters alone; the vectors of all these texts are about the same.
+    corpus = [{"_id": f"d{n}", "text": f"Part QX{n:03} fits the winch."} for n in range(60)]
+    queries = [{"_id": f"q{n}", "text": f"what does part QX{n:03} fit"} for n in range(60)]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(60))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    assert footnote(home, "import", "beir", str(folder), "--name", "codes").exit_code == 0
+    before = ranking(home, "set", "codes", "--ranking", '{"dense_weight": 1, "expand": 1}')
+    assert (before["dense_weight"], before["expand"]) == (1.0, 1)
+    code, body = fit(home, "codes")
+    assert (code, body["verdict"], body["applied"], body["items"]) == (0, "PASS", False, 60)
+    assert body["ndcg"][1] == 1.0
+    assert body["ci"][0] > 0.0
+    assert body["gain"] == pytest.approx(body["ndcg"][1] - body["ndcg"][0])
+    assert body["chosen"]["dense_weight"] < 1.0
+    assert ranking(home, "list") == before, "without --apply nothing is changed"
+    told = footnote(home, "fit-ranking", "codes", "--apply").stdout
+    assert "dense_weight: 1.0 →" in told
+    assert "The collection ranks so from now on." in told
+    assert ranking(home, "list") == {**before, **body["chosen"]}
+    assert isinstance(refused(footnote(home, "fit-ranking", "unknown")), NotFound)

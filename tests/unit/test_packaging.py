@@ -32,7 +32,9 @@ def test_this_environment_has_exactly_one_faiss_and_no_torchvision() -> None:
     assert "torchvision" not in installed
 
 
-@pytest.mark.parametrize("extra", [None, "cpu", "postgres", "bench", "s3", "gcs", "azure", "sftp", "connectors", "dev"])
+@pytest.mark.parametrize(
+    "extra", [None, "cpu", "postgres", "bench", "s3", "gcs", "azure", "sftp", "connectors", "ray", "dev"]
+)
 def test_every_requirement_is_pinned_for_everyone(extra: str | None) -> None:
     wanted = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
     pinned = names([line for line in CONSTRAINTS.splitlines() if "==" in line])

@@ -15,8 +15,8 @@ DEFAULTS = {
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
     "oidc_audience": None, "log_format": "text", "max_upload_mb": 100, "parse_timeout_s": 120, "parse_memory_mb": 2048,
-    "job_concurrency": 2, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
-    "ocr": None, "max_waiting_mb": 10240,
+    "job_concurrency": 2, "merge_chunks": 20_000, "keep_versions_days": None, "source_roots": (), "source_addresses": (),
+    "ocr": None, "max_waiting_mb": 10240, "index_url": None, "index_token": None,
 }  # fmt: skip
 
 # name: (a value in the environment, what it becomes)
@@ -26,7 +26,7 @@ GOOD = {
     "encoder": ("/models/e5", "/models/e5"),
     "encoder_runtime": ("openvino", "openvino"),
     "cache_dir": ("/var/cache/footnote", Path("/var/cache/footnote")),
-    "reranker": ("none", "none"),
+    "reranker": ("/models/reranker", "/models/reranker"),
     "verifier": ("deterministic", "deterministic"),
     "llm_base_url": ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1"),
     "llm_model": ("qwen", "qwen"),
@@ -45,16 +45,22 @@ GOOD = {
     "parse_memory_mb": ("512", 512),
     "job_concurrency": ("0", 0),
     "keep_versions_days": ("90", 90),
+    "merge_chunks": ("0", 0),
     "source_roots": ("/srv/docs:/srv/wiki", (Path("/srv/docs"), Path("/srv/wiki"))),
     "source_addresses": ("wiki.corp, 10.1.0.0/16", ("wiki.corp", "10.1.0.0/16")),
     "ocr": ("eng+deu", "eng+deu"),
     "max_waiting_mb": ("500", 500),
+    "index_url": ("http://milvus:19530/", "http://milvus:19530"),
+    "index_token": ("footnote:secret", "footnote:secret"),
 }
 
 BAD = {
+    "index_url": (
+        "milvus:19530",
+        "http://HOST:19530, https://… or tcp://… without a password, or a milvus-lite file, FILE.db",
+    ),
     "database_url": ("mysql://h/db", "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
     "encoder_runtime": ("onnx", "one of auto, torch, openvino"),
-    "reranker": ("big", "one of none"),
     "verifier": ("oracle", "one of deterministic"),
     "llm_base_url": ("127.0.0.1:8080", "an address starting with http:// or https://"),
     "llm_api": ("grpc", "one of openai, tgi"),
@@ -69,6 +75,7 @@ BAD = {
     "ocr": ("eng, deu", "names of Tesseract's languages joined by +, as in eng or eng+deu"),
     "parse_memory_mb": ("255", "a whole number from 256 to 65536"),
     "job_concurrency": ("-1", "a whole number from 0 to 64"),
+    "merge_chunks": ("-1", "a whole number from 0 to 100000000"),
     "keep_versions_days": ("0", "a whole number from 1 to 36500"),
 }
 
@@ -225,3 +232,15 @@ def test_less_may_not_wait_than_one_upload_may_have() -> None:
     with pytest.raises(SettingsError, match="FOOTNOTE_MAX_WAITING_MB is 5 and FOOTNOTE_MAX_UPLOAD_MB is 6"):
         load_settings({"FOOTNOTE_MAX_WAITING_MB": "5", "FOOTNOTE_MAX_UPLOAD_MB": "6"})
     assert load_settings({"FOOTNOTE_MAX_WAITING_MB": "6", "FOOTNOTE_MAX_UPLOAD_MB": "6"}).max_waiting_mb == 6
+
+
+def test_the_index_is_a_milvus_server_or_a_file() -> None:
+    for url in ("http://milvus:19530/kb", "tcp://10.0.0.1:19530", "data/index.db"):
+        assert load_settings(environ={"FOOTNOTE_INDEX_URL": url}).index_url == url
+    for url in ("milvus:19530", "http://user:secret@milvus:19530", "data/index", "ftp://x/index.db"):
+        with pytest.raises(SettingsError, match="FOOTNOTE_INDEX_URL is"):
+            load_settings(environ={"FOOTNOTE_INDEX_URL": url})
+    with pytest.raises(SettingsError, match="allowed: one process for a file"):
+        load_settings(environ={"FOOTNOTE_INDEX_URL": "index.db", "FOOTNOTE_WORKERS": "2"})
+    token = load_settings(environ={"FOOTNOTE_INDEX_TOKEN": "user:secret"}).describe()
+    assert {row["value"] for row in token if row["name"] == "FOOTNOTE_INDEX_TOKEN"} == {"****"}

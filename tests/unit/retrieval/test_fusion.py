@@ -1,6 +1,6 @@
 import pytest
 
-from retrieval.fusion import Hit, fuse_min_max, single_leg, spread, trust_lexical
+from retrieval.fusion import Hit, fuse_min_max, fuse_reciprocal_rank, single_leg, spread, trust_lexical
 
 
 def test_weighted_sum_of_min_max_scores():
@@ -84,3 +84,32 @@ def test_spread_keeps_what_has_no_place_and_the_legs_scores():
     hits = [Hit(1, 0.9, 0.5, 3.0), Hit(2, 0.8, 0.4), Hit(3, 0.7)]
     assert spread(hits, {}) == hits
     assert spread(hits, {1: "x", 2: "x"}, factor=0.5)[-1] == Hit(2, 0.4, 0.4)
+
+
+def test_reciprocal_ranks():
+    # dense order 1, 2, 3; lexical order 3, 1, 4
+    hits = fuse_reciprocal_rank({1: 0.9, 2: 0.7, 3: 0.5}, {3: 12.0, 1: 8.0, 4: 4.0})
+    assert [(hit.key, hit.score) for hit in hits] == [
+        (1, pytest.approx(1 / 61 + 1 / 62)),
+        (3, pytest.approx(1 / 63 + 1 / 61)),
+        (2, pytest.approx(1 / 62)),
+        (4, pytest.approx(1 / 63)),
+    ]
+    assert (hits[0].dense, hits[0].lexical, hits[3].dense) == (0.9, 8.0, None)
+
+
+def test_reciprocal_ranks_with_weights_and_another_k():
+    hits = fuse_reciprocal_rank({1: 0.9, 2: 0.7}, {2: 1.0}, (0.25, 0.75), k=1)
+    assert [(hit.key, hit.score) for hit in hits] == [
+        (2, pytest.approx(2 * 0.25 / 3 + 2 * 0.75 / 2)),
+        (1, pytest.approx(2 * 0.25 / 2)),
+    ]
+
+
+def test_equal_scores_have_ranks_by_key():
+    assert [hit.key for hit in fuse_reciprocal_rank({9: 0.5, 1: 0.5}, {})] == [1, 9]
+    assert fuse_reciprocal_rank({}, {}) == []
+
+
+def test_a_poor_lexical_match_still_counts_where_nothing_else_does():
+    assert trust_lexical(0.0, (0.0, 1.0)) == (0.0, 1.0)

@@ -114,9 +114,8 @@ def test_allowed_keys_follow_changes_and_tell_true_from_one(view):
     assert view.allowed_keys(caller).tolist() == [1, 2, 7]
     assert view.allowed_keys(caller, parse_filter({"flag": True})).tolist() == [7]
     assert view.allowed_keys(caller, parse_filter({"flag": 1})).tolist() == []
-    assert view.update_facts(facts("pay"))
+    view.put_document(facts("pay"), [chunk(3, "pay")])
     assert view.allowed_keys(caller).tolist() == [1, 2, 3, 7]
-    assert not view.update_facts(facts("unknown"))
     view.remove_document("secret")
     assert view.allowed_keys(caller) is None
 
@@ -190,3 +189,11 @@ def test_results_are_spread_over_pages():
     hits = view.search("rain and snow", same)
     assert hits[2].score == pytest.approx(0.85 * hits[0].score, rel=0.02)
     assert {hit.key for hit in hits[:2]} in ({1, 3}, {2, 3})
+
+
+def test_it_counts_the_chunks_that_hold_a_querys_terms(view):
+    assert view.lexical_statistics("holiday").chunks == 4
+    assert view.lexical_statistics("holiday bonus").frequencies["body", "holiday"] == 3
+    view.remove_document("pay")
+    assert view.lexical_statistics("holiday").chunks == 3
+    assert view.lexical_statistics("holiday").frequencies["body", "holiday"] == 2

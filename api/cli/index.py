@@ -1,0 +1,236 @@
+"""``footnote index``: the generations of a collection's index, and whether their files are whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from api.cli.context import JSON_OPTION, local_services, local_settings, out, print_json, print_table
+from api.cli.progress import progress_bar
+from infra.database import open_database
+from infra.settings import Settings
+from infra.tables import Collection, Generation
+from ingest.collections import get_collection
+from retrieval.generation_manifest import Damaged, damaged_files, read_manifest
+from retrieval.generations import describe, drop, folder_of, generations, promote, rollback
+from retrieval.indexing import IndexFiles, build, changed_chunks, target_of
+from retrieval.integrity import check_integrity
+from retrieval.store import find_collections
+
+app = typer.Typer(help="Build, promote, roll back and check the files of a collection's index.", no_args_is_help=True)
+COLLECTION = typer.Option("default", "--collection", help="The collection.")
+ALL = typer.Option(None, "--collection", help="Only this collection.")
+NUMBER = typer.Argument(None, help="The generation; without one, the newest that is ready.")
+
+
+@app.command("status")
+def status(collection: str = ALL, as_json: bool = JSON_OPTION) -> None:
+    """List generations: what they hold, the recall that was measured, and how many chunks changed since."""
+    settings = local_settings()
+    database = open_database(settings.database)
+    try:
+        with database.read() as session:
+            names = [state.name for state in find_collections(session, [collection] if collection else None)]
+            rows = [_status(session, get_collection(session, name)) for name in names]
+    finally:
+        database.close()
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["collection", "generation", "state", "index", "recall", "documents", "chunks", "MiB", "in memory", "built"],
+        [line for row in rows for line in _lines(row)],
+    )
+
+
+@app.command("build")
+def build_command(
+    collection: str = COLLECTION,
+    recall: float = typer.Option(None, "--recall", help="Recall@10 against exact search to be reached; default .99."),
+    kind: str = typer.Option(
+        None, "--kind", help="An index type to use, instead of the one that size and recall ask for."
+    ),
+    live: bool = typer.Option(False, "--promote", help="Make it live at once."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Build a new generation beside the live one; a build that was stopped goes on."""
+    target = target_of(recall, kind)
+    with local_services() as services, progress_bar() as progress:
+        bar = progress.add_task("Indexing", total=None)
+        files = IndexFiles(services.database, services.ingestion.encoder, services.settings.index_dir)
+        made = build(
+            files,
+            collection,
+            target,
+            live=live,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    if as_json:
+        print_json(made)
+        return
+    dense = made["report"]["dense"]
+    end = (
+        "It is live."
+        if live
+        else f"Make it live with: footnote index promote {made['generation']} --collection {collection}"
+    )
+    out.print(
+        f"Built generation {made['generation']} of {collection}: {made['report']['chunks']} chunks,"
+        f" {dense['kind']}, recall@10 {dense['recall']:.3f}. {end}",
+        markup=False,
+    )
+
+
+@app.command("promote")
+def promote_command(number: int = NUMBER, collection: str = COLLECTION, as_json: bool = JSON_OPTION) -> None:
+    """Make a generation the one that searches use, in one step."""
+    _switch(collection, as_json, lambda session, found: promote(session, found, number))
+
+
+@app.command("rollback")
+def rollback_command(collection: str = COLLECTION, as_json: bool = JSON_OPTION) -> None:
+    """Go back to the generation that was live before."""
+    _switch(collection, as_json, rollback)
+
+
+@app.command("drop")
+def drop_command(
+    number: int = typer.Argument(help="The generation."), collection: str = COLLECTION, as_json: bool = JSON_OPTION
+) -> None:
+    """Remove a generation that is not live, and its files."""
+    settings = local_settings()
+    database = open_database(settings.database)
+    try:
+        with database.write() as session:
+            row = drop(session, get_collection(session, collection), number)
+            folder = folder_of(settings.index_dir, row.collection_id, row.number, row.revision)
+            dropped = describe(row)
+    finally:
+        database.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        print_json(dropped)
+    else:
+        out.print(f"Dropped generation {number} of {collection}.", markup=False)
+
+
+@app.command("check")
+def check(collection: str = ALL, as_json: bool = JSON_OPTION) -> None:
+    """Read every index file and compare it with what was built, and the index with the database; exit 1 if one is wrong."""
+    with local_services() as services:
+        with services.database.read() as session:
+            names = [state.name for state in find_collections(session, [collection] if collection else None)]
+            found = [_damage(session, services.settings, get_collection(session, name)) for name in names]
+        integrity = check_integrity(services.database, services.engine.index, services.engine.encoder.name)
+    rows = {row.name: row for row in integrity.collections}
+    checked: list[dict[str, Any]] = [
+        {
+            "collection": name,
+            "damaged": damage,
+            "missing": rows[name].missing,
+            "orphaned": rows[name].orphaned,
+            "ok": not damage and not rows[name].missing and not rows[name].orphaned,
+        }
+        for name, damage in zip(names, found, strict=True)
+    ]
+    if as_json:
+        print_json(checked)
+    else:
+        print_table(
+            ["collection", "", "missing", "orphaned", "damaged files"],
+            [
+                [
+                    row["collection"],
+                    "ok" if row["ok"] else "WRONG",
+                    str(row["missing"]),
+                    str(row["orphaned"]),
+                    ", ".join(row["damaged"]),
+                ]
+                for row in checked
+            ],
+        )
+    if not all(row["ok"] for row in checked):
+        raise typer.Exit(1)
+
+
+def _status(session: Session, collection: Collection) -> dict[str, Any]:
+    return {
+        "collection": collection.name,
+        "live": collection.generation,
+        "in_memory": changed_chunks(session, collection),
+        "generations": [describe(row) for row in generations(session, collection)],
+    }
+
+
+def _lines(status: dict[str, Any]) -> list[list[str]]:
+    """A row of the table for each generation; the live one says how much is only in memory."""
+    lines = []
+    for row in status["generations"]:
+        report = row["report"] or {}
+        dense = report.get("dense", {})
+        live = row["generation"] == status["live"]
+        lines.append(
+            [
+                status["collection"],
+                str(row["generation"]) + (f".{row['revision']}" if row["revision"] else ""),
+                row["state"] + (f": {row['error']}" if row["error"] else ""),
+                dense.get("kind", "in memory" if row["built_at"] is None and row["state"] != "building" else ""),
+                f"{dense['recall']:.3f}" if "recall" in dense else "",
+                str(report.get("documents", "")),
+                str(report.get("chunks", "")),
+                f"{report['bytes'] / 2**20:.1f}" if "bytes" in report else "",
+                str(status["in_memory"]) if live else "",
+                row["built_at"] or "",
+            ]
+        )
+    if not any(row["generation"] == status["live"] for row in status["generations"]):
+        lines.insert(
+            0,
+            [
+                status["collection"],
+                str(status["live"]),
+                "live",
+                "in memory",
+                "",
+                "",
+                "",
+                "",
+                str(status["in_memory"]),
+                "",
+            ],
+        )
+    return lines
+
+
+def _switch(collection: str, as_json: bool, change: Callable[[Session, Collection], Generation]) -> None:
+    database = open_database(local_settings().database)
+    try:
+        with database.write() as session:
+            row = describe(change(session, get_collection(session, collection)))
+    finally:
+        database.close()
+    if as_json:
+        print_json(row)
+    else:
+        out.print(f"Generation {row['generation']} of {collection} is live.", markup=False)
+
+
+def _damage(session: Session, settings: Settings, collection: Collection) -> list[str]:
+    """What is wrong with the files of a collection's complete generations, by generation and file."""
+    damage = []
+    for row in generations(session, collection):
+        if row.manifest_sha256 is None:
+            continue
+        folder = folder_of(settings.index_dir, collection.id, row.number, row.revision)
+        try:
+            bad = damaged_files(folder, read_manifest(folder, row.manifest_sha256))
+        except FileNotFoundError:
+            bad = ["its files are not here"]
+        except Damaged as wrong:
+            bad = [str(wrong)]
+        damage += [f"{row.number}: {name}" for name in bad]
+    return damage

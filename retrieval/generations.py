@@ -1,0 +1,269 @@
+"""Generations: the builds of a collection's index, of which one is live, and how they change places.
+
+A build belongs to one process at a time, which writes its files beside the live ones'. It becomes ``ready``, is promoted to
+``live``, and when another takes its place it is ``retired``, to be promoted again or dropped. All of it is a row in the database:
+the switch is one transaction, and every process follows it with its next search.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from infra.clock import in_utc, iso, now
+from infra.errors import Conflict, NotFound
+from infra.ids import new_id
+from infra.owner import is_dead
+from infra.tables import Collection, Generation
+from retrieval.store import latest_seq, note_index_change
+
+BUILDING, READY, LIVE, RETIRED = "building", "ready", "live", "retired"
+
+
+def generations(session: Session, collection: Collection) -> list[Generation]:
+    """All generations of a collection, the newest first."""
+    query = select(Generation).where(Generation.collection_id == collection.id)
+    return list(session.scalars(query.order_by(Generation.number.desc())))
+
+
+def begin_build(
+    session: Session, collection: Collection, encoder: str, target: Mapping[str, Any], owner: str
+) -> Generation:
+    """A new generation for ``owner`` to build, or the unfinished one of the same target that a dead process left behind.
+
+    Raises ``Conflict`` while another process that lives builds one.
+    """
+    for row in generations(session, collection):
+        if row.state != BUILDING:
+            continue
+        if row.owner is not None and row.owner != owner and not _abandoned(row):
+            raise Conflict(
+                f"Generation {row.number} of collection {collection.name!r} is being built by another process: wait for it.",
+                code="build_running",
+            )
+        if row.encoder == encoder and row.target == dict(target):
+            row.owner, row.heartbeat_at, row.error = owner, now(), None
+            return row
+        session.delete(row)
+    session.flush()
+    row = Generation(
+        id=new_id("gen"),
+        collection_id=collection.id,
+        number=_next_number(session, collection),
+        revision=0,
+        state=BUILDING,
+        encoder=encoder,
+        target=dict(target),
+        base_seq=latest_seq(session, collection.id),
+        owner=owner,
+        heartbeat_at=now(),
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def beat(session: Session, generation_id: str, owner: str) -> None:
+    """Say that ``owner`` still builds; raises ``Conflict`` if the build was taken from it, or dropped."""
+    row = session.get(Generation, generation_id)
+    if row is None or row.owner != owner:
+        raise Conflict("The build was taken over by another process, or dropped.", code="build_lost")
+    row.heartbeat_at = now()
+
+
+def finish_build(
+    session: Session, generation_id: str, owner: str, manifest_sha256: str, report: dict[str, Any]
+) -> None:
+    """Note that the files are complete: the generation is ready. Raises ``Conflict`` as ``beat``."""
+    beat(session, generation_id, owner)
+    row = session.get_one(Generation, generation_id)
+    row.state, row.owner, row.heartbeat_at = READY, None, None
+    row.manifest_sha256, row.report, row.built_at = manifest_sha256, report, now()
+
+
+def begin_merge(session: Session, collection: Collection, owner: str) -> Generation | None:
+    """The live generation, for ``owner`` to write its next revision; ``None`` if there is none or somebody writes one."""
+    row = live_generation(session, collection)
+    if row is None or (row.owner not in (None, owner) and not _abandoned(row)):
+        return None
+    row.owner, row.heartbeat_at = owner, now()
+    return row
+
+
+def finish_merge(
+    session: Session, generation_id: str, owner: str, base_seq: int, manifest_sha256: str, report: dict[str, Any]
+) -> None:
+    """Let searches use the next revision's files. Raises ``Conflict`` as ``beat``."""
+    beat(session, generation_id, owner)
+    row = session.get_one(Generation, generation_id)
+    row.revision += 1
+    row.base_seq, row.manifest_sha256, row.report, row.built_at = base_seq, manifest_sha256, report, now()
+    row.owner = row.heartbeat_at = None
+    note_index_change(session, row.collection_id)
+
+
+def fail_build(session: Session, generation_id: str, owner: str, error: str) -> None:
+    """Note why a build ended; it can be taken up again."""
+    row = session.get(Generation, generation_id)
+    if row is not None and row.owner == owner:
+        row.owner, row.heartbeat_at, row.error = None, None, error
+
+
+def promote(session: Session, collection: Collection, number: int | None = None) -> Generation:
+    """Make a generation the one that searches use; without a number, the newest that is ready.
+
+    Raises ``NotFound`` if there is none, and ``Conflict`` if it is not complete or of another encoder.
+    """
+    rows = generations(session, collection)
+    if number is None:
+        chosen = next((row for row in rows if row.state == READY), None)
+        if chosen is None:
+            raise NotFound(
+                f"Collection {collection.name!r} has no generation that is ready: build one first.",
+                code="generation_not_found",
+            )
+    else:
+        chosen = _numbered(rows, collection, number)
+    if chosen.state == BUILDING:
+        raise Conflict(
+            f"Generation {chosen.number} of {collection.name!r} is not complete: build it to its end first.",
+            code="generation_not_ready",
+        )
+    if collection.encoder is not None and chosen.encoder != collection.encoder:
+        raise Conflict(
+            f"Generation {chosen.number} of {collection.name!r} holds vectors of encoder {chosen.encoder!r}, and the"
+            f" collection's are of {collection.encoder!r}: they are never mixed.",
+            code="encoder_mismatch",
+        )
+    _switch(session, collection, rows, chosen)
+    chosen.promoted_at = now()
+    return chosen
+
+
+def rollback(session: Session, collection: Collection) -> Generation:
+    """Make the generation live again that was live before; raises ``NotFound`` if there is none."""
+    rows = generations(session, collection)
+    live = next((in_utc(row.promoted_at) for row in rows if row.state == LIVE and row.promoted_at is not None), None)
+    # Only what was promoted before it: going back twice goes back two steps.
+    retired = [
+        (in_utc(row.promoted_at), row.number, row)
+        for row in rows
+        if row.state == RETIRED and row.promoted_at is not None and (live is None or in_utc(row.promoted_at) < live)
+    ]
+    if not retired:
+        raise NotFound(
+            f"Collection {collection.name!r} has no generation to go back to: none was replaced, or it was dropped.",
+            code="generation_not_found",
+        )
+    last = max(retired)[2]
+    _switch(session, collection, rows, last)
+    return last
+
+
+def drop(session: Session, collection: Collection, number: int) -> Generation:
+    """Forget a generation that is not live; the caller removes its files afterwards. Raises ``NotFound`` and ``Conflict``."""
+    row = _numbered(generations(session, collection), collection, number)
+    if row.state == LIVE:
+        raise Conflict(
+            f"Generation {number} of {collection.name!r} is live: promote another one, or roll back, and drop it then.",
+            code="generation_live",
+        )
+    if row.state == BUILDING and row.owner is not None and not _abandoned(row):
+        raise Conflict(f"Generation {number} of {collection.name!r} is being built.", code="build_running")
+    session.delete(row)
+    return row
+
+
+def live_generation(session: Session, collection: Collection) -> Generation | None:
+    """The generation that searches use, if it has files."""
+    return next((row for row in generations(session, collection) if row.state == LIVE), None)
+
+
+def describe(row: Generation) -> dict[str, Any]:
+    """A generation as JSON."""
+    return {
+        "generation": row.number,
+        "revision": row.revision,
+        "state": row.state,
+        "encoder": row.encoder,
+        "target": row.target,
+        "base_seq": row.base_seq,
+        "report": row.report,
+        "error": row.error,
+        "created_at": iso(row.created_at),
+        "built_at": iso(row.built_at),
+        "promoted_at": iso(row.promoted_at),
+    }
+
+
+def folder_of(root: Path, collection_id: str, number: int, revision: int) -> Path:
+    """Where the files of a generation's revision are, below the index folder ``root``."""
+    return root / collection_id / f"{number}-{revision}"
+
+
+def remove_unused(root: Path, session: Session) -> list[Path]:
+    """Remove the folders that no generation has, and say which; those that another process writes are left."""
+    used = set()
+    for row in session.scalars(select(Generation)):
+        # A reader may be about to open the revision before; a merge writes the next one.
+        for revision in (row.revision - 1, row.revision, row.revision + 1):
+            folder = folder_of(root, row.collection_id, row.number, revision)
+            used.add(folder.with_suffix(".building"))
+            if revision <= row.revision:
+                used.add(folder)
+    removed = []
+    for folder in root.glob("*/*"):
+        if folder not in used:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return sorted(removed)
+
+
+def _switch(session: Session, collection: Collection, rows: Sequence[Generation], chosen: Generation) -> None:
+    for row in rows:
+        if row.state == LIVE and row is not chosen:
+            row.state = RETIRED
+    if not any(row.number == collection.generation for row in rows):
+        # What was in memory until now has no row yet, and is what a rollback goes back to.
+        session.add(
+            Generation(
+                id=new_id("gen"),
+                collection_id=collection.id,
+                number=collection.generation,
+                revision=0,
+                state=RETIRED,
+                encoder=chosen.encoder,
+                target={},
+                base_seq=0,
+                created_at=collection.created_at,
+                promoted_at=collection.created_at,
+            )
+        )
+    chosen.state = LIVE
+    collection.generation, collection.updated_at = chosen.number, now()
+    note_index_change(session, collection.id)
+
+
+def _numbered(rows: Sequence[Generation], collection: Collection, number: int) -> Generation:
+    for row in rows:
+        if row.number == number:
+            return row
+    there = ", ".join(str(row.number) for row in reversed(rows)) or "none"
+    raise NotFound(
+        f"Collection {collection.name!r} has no generation {number}; there are: {there}.", code="generation_not_found"
+    )
+
+
+def _next_number(session: Session, collection: Collection) -> int:
+    highest = session.scalar(select(func.max(Generation.number)).where(Generation.collection_id == collection.id))
+    return max(highest or 0, collection.generation) + 1
+
+
+def _abandoned(row: Generation) -> bool:
+    return row.owner is None or is_dead(row.owner, row.heartbeat_at or row.created_at)
