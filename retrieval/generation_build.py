@@ -18,11 +18,12 @@ from sqlalchemy import select
 
 from infra.clock import iso, now
 from infra.database import Database
+from infra.durable import sync_directory
 from infra.tables import Document
 from retrieval.dense_report import RecallTarget
 from retrieval.filters import DocumentFacts
 from retrieval.generation_files import VECTORS, Progress, silent, write_chunks, write_dense, write_documents
-from retrieval.generation_manifest import STEP, Manifest, seal, sync_directory
+from retrieval.generation_manifest import STEP, Manifest, seal
 from retrieval.store import document_facts, load_documents, ready_documents
 from retrieval.view import IndexedChunk
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from infra.durable import sync_directory
+
 FORMAT = 1
 NAME = "manifest.json"
 # How far a build is; no part of what was built.
@@ -110,15 +112,6 @@ def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
         if not whole:
             bad.append(name)
     return sorted(bad)
-
-
-def sync_directory(folder: Path) -> None:
-    """Bring a directory's entries to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> Iterator[Path]:

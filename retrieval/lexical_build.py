@@ -10,6 +10,7 @@ import msgspec
 import tantivy
 from tantivy import Index, IndexWriter, Schema, SchemaBuilder
 
+from infra.durable import sync_directory
 from retrieval.lexical import document_of
 from retrieval.lexical_analysis import Analysis
 from retrieval.lexical_folder import (
@@ -25,7 +26,6 @@ from retrieval.lexical_folder import (
     put_in_order,
     read_header,
     read_meta,
-    sync_directory,
     write_durably,
 )
 from retrieval.lexical_scoring import FIELDS, LexicalEntry, register_tokenizer, text_fields

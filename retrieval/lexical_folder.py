@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from infra.durable import sync_directory
 from retrieval.lexical_scoring import FIELDS, FieldLengths
 
 INDEX, PARTS = "index", "parts"
@@ -123,15 +124,6 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     fresh.rename(path)
     sync_directory(path.parent)
-
-
-def sync_directory(folder: Path) -> None:
-    """Bring a directory's entries to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def averages(totals: list[int], count: int) -> tuple[float, float, float]:

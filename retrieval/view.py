@@ -255,11 +255,6 @@ class CollectionView:
         with self._visible:
             return self._dense.keys()
 
-    def lexical_statistics(self, query: str) -> CorpusStatistics:
-        """How many chunks are here, and how many of them hold each term of ``query``."""
-        with self._visible:
-            return self._lexical.statistics(query)
-
     def lexical_keys(self) -> Keys:
         """The keys in the lexical index, ascending."""
         with self._visible:

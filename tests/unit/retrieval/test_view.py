@@ -192,8 +192,8 @@ def test_results_are_spread_over_pages():
 
 
 def test_it_counts_the_chunks_that_hold_a_querys_terms(view):
-    assert view.lexical_statistics("holiday").chunks == 4
-    assert view.lexical_statistics("holiday bonus").frequencies["body", "holiday"] == 3
+    assert view.statistics("holiday").chunks == 4
+    assert view.statistics("holiday bonus").frequencies["body", "holiday"] == 3
     view.remove_document("pay")
-    assert view.lexical_statistics("holiday").chunks == 3
-    assert view.lexical_statistics("holiday").frequencies["body", "holiday"] == 2
+    assert view.statistics("holiday").chunks == 3
+    assert view.statistics("holiday").frequencies["body", "holiday"] == 2
