@@ -19,6 +19,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, error
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from infra.clock import now
 from infra.errors import FootnoteError
 from infra.owner import is_gone
 from infra.tables import Collection, Job, Source
@@ -26,6 +27,7 @@ from ingest.jobs import abandoned, beat, queued_jobs, release, run_name, submit_
 from ingest.retention import KEEP_JOBS_DAYS, drop_finished_jobs, drop_old_versions
 from ingest.runner import JobRunner, Stopped
 from ingest.uploads import forget_unawaited, waiting_blobs
+from retrieval.generations import remove_unused
 from retrieval.indexing import due_merges
 
 _QUEUE = "jobs"
@@ -36,6 +38,7 @@ _RETRIES = 8  # pauses of 1, 2, 4, … seconds: over two minutes in all
 _LYING_S = 10.0  # that a run may be ours and not here: the library has taken it and not called it yet
 _PAGE = 200
 _DAY = timedelta(days=1)
+_AFTER_FAILURE = timedelta(hours=1)
 _DONE = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _SYNC_PREFIX = "sync:"
 
@@ -198,10 +201,17 @@ class JobQueue:
         )
 
     def _queue_merges(self) -> None:
-        """Have the index files of each collection written anew of which too much is only in memory."""
+        """Have index files written anew where too much is only in memory; no sooner than an hour after a failure."""
         with self.runner.ingestion.database.read() as session:
-            due = [collection.name for collection in due_merges(session, self.merge_chunks)]
-        for name in due:
+            failed = select(Job.collection_id).where(
+                Job.kind == "index", Job.status == "failed", Job.finished_at > now() - _AFTER_FAILURE
+            )
+            spared = set(session.scalars(failed))
+            due = due_merges(session, self.merge_chunks, self.runner.ingestion.encoder.name)
+            names = [collection.name for collection in due if collection.id not in spared]
+            if self.runner.index_files is not None:
+                remove_unused(self.runner.index_files.folder, session)  # those of collections that were deleted
+        for name in names:
             with self.runner.ingestion.database.write() as session:
                 found = session.scalar(select(Collection).where(Collection.name == name))
                 if found is not None:

@@ -83,7 +83,7 @@ def finish_build(
     """Note that the files are complete: the generation is ready. Raises ``Conflict`` as ``beat``."""
     beat(session, generation_id, owner)
     row = session.get_one(Generation, generation_id)
-    row.state, row.owner, row.heartbeat_at = READY, None, None
+    row.state, row.owner, row.heartbeat_at, row.error = READY, None, None, None
     row.manifest_sha256, row.report, row.built_at = manifest_sha256, report, now()
 
 
@@ -104,7 +104,7 @@ def finish_merge(
     row = session.get_one(Generation, generation_id)
     row.revision += 1
     row.base_seq, row.manifest_sha256, row.report, row.built_at = base_seq, manifest_sha256, report, now()
-    row.owner = row.heartbeat_at = None
+    row.owner = row.heartbeat_at = row.error = None
     note_index_change(session, row.collection_id)
 
 
@@ -209,20 +209,18 @@ def folder_of(root: Path, collection_id: str, number: int, revision: int) -> Pat
 
 def remove_unused(root: Path, session: Session) -> list[Path]:
     """Remove the folders that no generation has, and say which; those that another process writes are left."""
+    # First the folders, then the rows: a build's row is committed before its folder is made, so none of these lacks its row.
+    folders = sorted(root.glob("*/*"))
     used = set()
     for row in session.scalars(select(Generation)):
-        # A reader may be about to open the revision before; a merge writes the next one.
+        # A reader may be about to open the revision before, and a merge has moved the next one here before it notes it.
         for revision in (row.revision - 1, row.revision, row.revision + 1):
             folder = folder_of(root, row.collection_id, row.number, revision)
-            used.add(folder.with_suffix(".building"))
-            if revision <= row.revision:
-                used.add(folder)
-    removed = []
-    for folder in root.glob("*/*"):
-        if folder not in used:
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder)
-    return sorted(removed)
+            used |= {folder, folder.with_suffix(".building")}
+    unused = [folder for folder in folders if folder not in used]
+    for folder in unused:
+        shutil.rmtree(folder, ignore_errors=True)
+    return unused
 
 
 def _switch(session: Session, collection: Collection, rows: Sequence[Generation], chosen: Generation) -> None:

@@ -107,45 +107,39 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
         return describe(session.get_one(Generation, plan.generation_id))
 
 
-def due_merges(session: Session, at_least: int) -> list[Collection]:
-    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory, or the language was changed.
+def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection]:
+    """The collections with vectors of ``encoder`` of which ``at_least`` chunks, and a tenth of the files', are only in memory.
 
-    None if ``at_least`` is 0.
+    Also those whose language was changed; none if ``at_least`` is 0.
     """
     if not at_least:
         return []
     return [
         collection
         for collection in session.scalars(select(Collection).order_by(Collection.name))
-        if _is_due(session, collection, at_least)
+        if collection.encoder in (None, encoder) and _is_due(session, collection, at_least)
     ]
 
 
 def _is_due(session: Session, collection: Collection, at_least: int) -> bool:
-    report = _report(session, collection)
+    row = live_generation(session, collection)
+    report = None if row is None else row.report
     if report is not None and report["language"] != collection.language:
         return True
     in_files = 0 if report is None else int(report["chunks"])
-    return _unmerged(session, collection) >= max(at_least, _SHARE * in_files)
+    return changed_chunks(session, collection) >= max(at_least, _SHARE * in_files)
 
 
 def changed_chunks(session: Session, collection: Collection) -> int:
     """How many chunks the documents have that changed since the live generation's files were written: they are in memory."""
-    return _unmerged(session, collection)
-
-
-def _unmerged(session: Session, collection: Collection) -> int:
     row = live_generation(session, collection)
-    changed = select(Change.document_id).where(
-        Change.collection_id == collection.id, Change.seq > (row.base_seq if row else 0), Change.kind != INDEX_CHANGE
-    )
     chunks = select(func.sum(Document.chunk_count)).where(Document.collection_id == collection.id)
-    return session.scalar(chunks if row is None else chunks.where(Document.id.in_(changed))) or 0
-
-
-def _report(session: Session, collection: Collection) -> dict[str, Any] | None:
-    row = live_generation(session, collection)
-    return None if row is None else row.report
+    if row is not None:
+        changed = select(Change.document_id).where(
+            Change.collection_id == collection.id, Change.seq > row.base_seq, Change.kind != INDEX_CHANGE
+        )
+        chunks = chunks.where(Document.id.in_(changed))
+    return session.scalar(chunks) or 0
 
 
 def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:

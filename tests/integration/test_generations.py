@@ -28,7 +28,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense_report import RecallTarget
 from retrieval.engine import Engine
 from retrieval.generation_manifest import damaged_files, read_manifest
-from retrieval.generations import describe, drop, folder_of, generations, promote, rollback
+from retrieval.generations import describe, drop, folder_of, generations, promote, remove_unused, rollback
 from retrieval.index import Index
 from retrieval.indexing import IndexFiles, build, changed_chunks, due_merges, merge
 from retrieval.integrity import check_integrity
@@ -289,6 +289,14 @@ def test_a_merge_takes_the_changes_into_the_files(files: IndexFiles) -> None:
     assert kept == ["2-0", "2-1"], "a reader may be about to open the one before"
     merge(files, "default")
     assert sorted(path.name for path in files.folder.glob("*/*")) == ["2-1", "2-2"]
+    next_one = next(files.folder.glob("*/2-2")).with_name("2-3")
+    strange = next_one.with_name("9-0")
+    for folder in (next_one, strange):
+        folder.mkdir()
+    with files.database.read() as session:
+        assert remove_unused(files.folder, session) == [strange]
+    assert next_one.exists(), "a merge moves its files to their place before it notes them"
+    next_one.rmdir()
     assert check_integrity(files.database, engine.index, "fake").ok
 
 
@@ -302,7 +310,7 @@ def test_the_first_merge_builds_the_first_files(files: IndexFiles) -> None:
 def test_when_a_merge_is_due(files: IndexFiles) -> None:
     def due(at_least: int) -> list[str]:
         with files.database.read() as session:
-            return [collection.name for collection in due_merges(session, at_least)]
+            return [collection.name for collection in due_merges(session, at_least, "fake")]
 
     fill(files, 40)
     with files.database.read() as session:
@@ -315,6 +323,8 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
     assert due(1) == [], "one of forty is not worth writing all again"
     for n in range(8):
         put(files, f"more {n}", f"More of it: {n}.")
+    with files.database.read() as session:
+        assert due_merges(session, 9, "another encoder") == []
     assert due(9) == ["default"]
     assert due(10) == []
 
@@ -329,7 +339,7 @@ def test_another_language_is_searched_at_once_and_written_by_the_next_merge(file
     assert found(engine, "Depots Wagens", mode="lexical") == []
     assert isinstance(view(engine), CollectionView)
     with files.database.read() as session:
-        assert [collection.name for collection in due_merges(session, 10**6)] == ["default"]
+        assert [collection.name for collection in due_merges(session, 10**6, "fake")] == ["default"]
     merge(files, "default")
     assert isinstance(view(engine), LayeredView)
     assert (found(engine, "Depots", mode="lexical"), found(engine, "depot", mode="lexical")) == ([], ["a"])
