@@ -42,7 +42,7 @@ from api.version import version
 from infra.errors import FootnoteError
 from infra.settings import Settings
 from ingest.runner import sweep
-from retrieval.generator import ModelWriter
+from retrieval.generator.client import ModelWriter
 
 _ROUTES = (
     page,

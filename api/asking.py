@@ -9,8 +9,8 @@ from contextlib import aclosing
 from api.caller import Caller
 from api.services import Services
 from infra.telemetry import observe_answer
-from retrieval.answering import Ask, Done, Event, answer_events
-from retrieval.records import save_answer
+from retrieval.answers.answering import Ask, Done, Event, answer_events
+from retrieval.answers.records import save_answer
 
 
 async def ask_events(services: Services, ask: Ask, caller: Caller) -> AsyncGenerator[Event, None]:

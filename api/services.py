@@ -19,17 +19,17 @@ from ingest.source import reader_options
 from ingest.sources.entry import SourceReader
 from ingest.sources.open import open_source
 from ingest.spool import Spool
-from retrieval.answer_scorer import CrossEncoderScorer
-from retrieval.encoder import Encoder, RuntimeName, load_encoder
+from retrieval.answers.extractive import ExtractiveWriter
+from retrieval.answers.scorer import CrossEncoderScorer
+from retrieval.answers.writer import Writer
+from retrieval.encoders.encoder import Encoder, RuntimeName, load_encoder
 from retrieval.engine import Engine
-from retrieval.extractive import ExtractiveWriter
-from retrieval.generator import ModelWriter, Timeouts
+from retrieval.generations.indexing import IndexFiles
+from retrieval.generator.client import ModelWriter, Timeouts
 from retrieval.index import Index
-from retrieval.indexing import IndexFiles
-from retrieval.reranker import load_reranker
-from retrieval.verifier import DeterministicVerifier
+from retrieval.ranking.reranker import load_reranker
+from retrieval.verify.verifier import DeterministicVerifier
 from retrieval.views import Views
-from retrieval.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def open_index(settings: Settings, database: Database, encoder: Encoder) -> View
     """The indexes where the settings say that they are; of Milvus nothing is asked before the first search."""
     if settings.index_url is None:
         return Index(database, encoder, settings.index_dir)
-    from retrieval.milvus_index import MilvusIndex  # noqa: PLC0415 - its client takes a second to load, and is an extra
+    from retrieval.milvus.index import MilvusIndex  # noqa: PLC0415 - its client takes a second to load, and is an extra
 
     return MilvusIndex(database, encoder, settings.index_url, settings.index_token)
 

@@ -14,9 +14,9 @@ from api.caller import Caller
 from api.wire import MAX_QUESTION, SuggestionBody, Ticket
 from infra.errors import InvalidInput, NotFound
 from infra.tables import AnswerRecord, Suggestion
-from retrieval.answer import Answer, Status
-from retrieval.marks import strip_marks
-from retrieval.verification import Verdict
+from retrieval.answers.answer import Answer, Status
+from retrieval.verify.marks import strip_marks
+from retrieval.verify.verification import Verdict
 
 _QUOTED = re.compile(r"(?m)^>.*\n?")
 _MIN_WORDS = 4

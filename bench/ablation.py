@@ -26,15 +26,15 @@ from evals.bootstrap import paired_difference
 from evals.cross_validation import cross_validate
 from evals.fit_ranking import variants
 from evals.metrics import METRICS
-from retrieval.answer_scorer import CrossEncoderScorer
-from retrieval.collapse import collapse
-from retrieval.encoder import Encoder, load_encoder
-from retrieval.fusion import Hit
+from retrieval.answers.scorer import CrossEncoderScorer
+from retrieval.encoders.encoder import Encoder, load_encoder
 from retrieval.passage import DocumentRef, Passage
-from retrieval.ranking import Found, Mode, Ranked, rank
-from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
-from retrieval.reranker import Reranker, load_reranker
-from retrieval.reranking import rerank, text_to_read
+from retrieval.ranking.collapse import collapse
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Found, Mode, Ranked, rank
+from retrieval.ranking.reranker import Reranker, load_reranker
+from retrieval.ranking.reranking import rerank, text_to_read
+from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings
 from retrieval.view import DEPTH, find_candidates
 
 _COLLAPSE = (1.0, 0.8)

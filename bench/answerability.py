@@ -1,4 +1,4 @@
-"""How well the score of ``retrieval.answerability`` tells what passages say from what they don't, and what
+"""How well the score of ``retrieval.answers.answerability`` tells what passages say from what they don't, and what
 the extractive answers hold.
 
     python bench/answerability.py DATA [--sets written,probes,company,spans,pages] [--limit N] [--fit]
@@ -32,12 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.answerability_data import Item, company_items, load_items, with_other_nouns  # noqa: E402
-from retrieval.answer_scorer import AnswerScorer, CrossEncoderScorer  # noqa: E402
-from retrieval.answerability import THRESHOLD, assess_readings, features  # noqa: E402
-from retrieval.encoder import Encoder, load_encoder  # noqa: E402
-from retrieval.extractive import choose  # noqa: E402
-from retrieval.question import parts, read_question  # noqa: E402
-from retrieval.reading import Reading, read_passages  # noqa: E402
+from retrieval.answers.answerability import THRESHOLD, assess_readings, features  # noqa: E402
+from retrieval.answers.extractive import choose  # noqa: E402
+from retrieval.answers.question import parts, read_question  # noqa: E402
+from retrieval.answers.reading import Reading, read_passages  # noqa: E402
+from retrieval.answers.scorer import AnswerScorer, CrossEncoderScorer  # noqa: E402
+from retrieval.encoders.encoder import Encoder, load_encoder  # noqa: E402
 
 _REFUSED = 0.15
 # Not the sample company, which measures the whole, and no questions that were made by rule: not all of them make sense.

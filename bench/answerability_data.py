@@ -27,9 +27,9 @@ from pypdf import PdfReader
 from bench.answer_scorer.data import load_lessons
 from ingest.chunk import chunk
 from ingest.parse import parse
-from retrieval.encoder import Encoder
+from retrieval.answers.question import read_question
+from retrieval.encoders.encoder import Encoder
 from retrieval.passage import DocumentRef, Passage
-from retrieval.question import read_question
 from retrieval.sentences import split_sentences
 from retrieval.terms import content_terms
 

@@ -19,11 +19,11 @@ import numpy as np
 from ingest.chunk import chunk
 from ingest.elements import encoded_text
 from ingest.sandbox import Sandbox
-from retrieval.encoder import DEFAULT_WEIGHTS_SHA256, INT8_CALIBRATION, load_encoder
-from retrieval.encoder_calibration import Calibration, calibrate_input, write_calibration
-from retrieval.encoder_int8 import linear_groups, observe
-from retrieval.encoder_openvino import convert
-from retrieval.encoder_sentence import load_model
+from retrieval.encoders.calibration import Calibration, calibrate_input, write_calibration
+from retrieval.encoders.encoder import DEFAULT_WEIGHTS_SHA256, INT8_CALIBRATION, load_encoder
+from retrieval.encoders.int8 import linear_groups, observe
+from retrieval.encoders.openvino import convert
+from retrieval.encoders.sentence import load_model
 
 COMPANY = Path(__file__).parents[1] / "evals/data/company"
 _BATCH = 8

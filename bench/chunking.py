@@ -41,7 +41,7 @@ from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.elements import Chunk, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
 from ingest.sandbox import Sandbox
-from retrieval.encoder import Encoder, Kind, load_encoder
+from retrieval.encoders.encoder import Encoder, Kind, load_encoder
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
 from retrieval.view import CollectionView, IndexedChunk, Mode, new_view

@@ -43,10 +43,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from bench.dense_vectors import RealVectors, Vectors, calibrated, fit, neighbour_cosines, real_vectors, sample
-from retrieval.dense_build import build_dense
-from retrieval.dense_file import DenseFile
-from retrieval.dense_report import RecallTarget
-from retrieval.dense_tuning import made_queries, masks
+from retrieval.dense.build import build_dense
+from retrieval.dense.file import DenseFile
+from retrieval.dense.report import RecallTarget
+from retrieval.dense.tuning import made_queries, masks
 
 _K = 10
 _SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)

@@ -29,7 +29,7 @@ from ingest.chunk import chunk
 from ingest.chunking import ChunkingSettings
 from ingest.elements import encoded_text
 from ingest.plain import parse_plain
-from retrieval.encoder import load_encoder
+from retrieval.encoders.encoder import load_encoder
 
 Vectors = NDArray[np.float32]
 

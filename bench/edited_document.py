@@ -26,7 +26,7 @@ from ingest.collections import ensure_collection
 from ingest.document import DocumentInput
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.plain import parse_plain
-from retrieval.encoder import Encoder, Kind, load_encoder
+from retrieval.encoders.encoder import Encoder, Kind, load_encoder
 
 _PAGES = 200
 _PARAGRAPHS_A_PAGE = 5

@@ -28,8 +28,8 @@ import numpy as np
 import psutil
 
 from retrieval.access import EVERYTHING, Access
-from retrieval.facts_build import FILE, write_facts
-from retrieval.facts_file import FactsFile
+from retrieval.facts.build import FILE, write_facts
+from retrieval.facts.file import FactsFile
 from retrieval.filters import DocumentFacts, Filter, parse_filter
 from retrieval.positions import position_mask
 

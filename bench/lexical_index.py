@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.lexical import LexicalEntry, TantivyLexical
-from retrieval.lexical_build import LexicalBuilder
-from retrieval.lexical_file import LexicalFile
+from retrieval.lexical.build import LexicalBuilder
+from retrieval.lexical.file import LexicalFile
+from retrieval.lexical.memory import LexicalEntry, TantivyLexical
 
 WORDS = 200_000
 PER_DOCUMENT = 10

@@ -19,7 +19,7 @@ import numpy as np
 from bench.retrieval import SETS, Task, ndcg
 from ingest.chunk import chunk
 from ingest.elements import encoded_text
-from retrieval.encoder import DEFAULT_ENCODER, INT8_ENCODER, Encoder, load_encoder
+from retrieval.encoders.encoder import DEFAULT_ENCODER, INT8_ENCODER, Encoder, load_encoder
 from retrieval.filters import DocumentFacts
 from retrieval.view import CollectionView, IndexedChunk, Mode, new_view
 

@@ -43,7 +43,7 @@ from ingest.document import DocumentInput
 from ingest.pipeline import Ingestion
 from ingest.ray_cluster import RayCluster, open_ray
 from ingest.sandbox import Sandbox
-from retrieval.encoder import DEFAULT_ENCODER, Encoder
+from retrieval.encoders.encoder import DEFAULT_ENCODER, Encoder
 
 _SHIPPED = 100
 

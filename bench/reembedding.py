@@ -22,7 +22,7 @@ from ingest.chunk import chunk
 from ingest.chunking import ChunkingSettings
 from ingest.elements import encoded_text
 from ingest.plain import parse_plain
-from retrieval.encoder import load_encoder
+from retrieval.encoders.encoder import load_encoder
 from retrieval.sentences import Span, split_sentences
 
 _SENTENCE = " This sentence was added by an editor who wanted to say a little more about it."

@@ -34,10 +34,10 @@ from ingest.chunk import chunk
 from ingest.elements import ParsedDocument, encoded_text
 from ingest.plain import parse_plain
 from ingest.sandbox import Sandbox
-from retrieval.encoder import Encoder, load_encoder
+from retrieval.encoders.encoder import Encoder, load_encoder
 from retrieval.filters import DocumentFacts
-from retrieval.fusion import fuse_min_max
-from retrieval.lexical import FieldWeights, LexicalEntry, TantivyLexical
+from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
+from retrieval.ranking.fusion import fuse_min_max
 from retrieval.view import CollectionView, IndexedChunk, Mode, new_view
 
 _GOLD_PAGE = re.compile(r"\[([^\]#]+\.pdf)#page=(\d+)\]")

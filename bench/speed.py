@@ -27,7 +27,7 @@ from api.services import Services, open_services
 from bench.ingest_speed import bench_ingest
 from infra.settings import load_settings
 from ingest.document import DocumentInput
-from retrieval.encoder import DEFAULT_ENCODER, INT8_ENCODER
+from retrieval.encoders.encoder import DEFAULT_ENCODER, INT8_ENCODER
 from retrieval.store import find_collections
 from tests.service import running_service
 

@@ -44,7 +44,7 @@ from ingest.source import SourceSettings, create_source
 from ingest.sources.directory import DirectoryReader
 from ingest.sources.entry import Entry, Fetched
 from ingest.spool import Spool
-from retrieval.encoder import Encoder, Kind, load_encoder
+from retrieval.encoders.encoder import Encoder, Kind, load_encoder
 
 FILES_A_FOLDER = 200
 _THINGS = [
@@ -88,12 +88,12 @@ class CountingEncoder:
         self.name, self.dim, self.max_tokens, self.precision = inner.name, inner.dim, inner.max_tokens, inner.precision
 
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
-        """See ``retrieval.encoder.Encoder``."""
+        """See ``retrieval.encoders.encoder.Encoder``."""
         self.texts += len(texts)
         return self._inner.encode(texts, kind=kind)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """See ``retrieval.encoder.Encoder``."""
+        """See ``retrieval.encoders.encoder.Encoder``."""
         return self._inner.count_tokens(texts)
 
 

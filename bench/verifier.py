@@ -34,11 +34,11 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from bench.edits import edited_examples
 from retrieval.sentences import split_sentences
 from retrieval.terms import content_terms
-from retrieval.verifier import DeterministicVerifier
 from retrieval.verify.claims import is_uncheckable
 from retrieval.verify.evidence import EvidenceIndex
 from retrieval.verify.findings import Claim, Findings
 from retrieval.verify.scoring import features
+from retrieval.verify.verifier import DeterministicVerifier
 
 SEED = 20
 

@@ -18,10 +18,10 @@ from evals.scoring import retrieval_scores
 from evals.subject import Subject
 from infra.clock import now
 from retrieval.access import EVERYTHING, Access
-from retrieval.fusion import Hit
 from retrieval.passage import Passage
-from retrieval.ranking import Found, rank
-from retrieval.ranking_settings import RankingSettings
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Found, rank
+from retrieval.ranking.settings import RankingSettings
 
 # With fewer questions, five folds choose on two dozen: no gain that a fusion can have would stand out.
 MIN_ITEMS = 30

@@ -19,7 +19,7 @@ from evals.scoring import answer_scores, retrieval_scores
 from evals.subject import Subject
 from infra.errors import FootnoteError
 from retrieval.access import EVERYTHING, Access
-from retrieval.answer import Answer, Reason
+from retrieval.answers.answer import Answer, Reason
 from retrieval.passage import Passage
 
 MODES = ("hybrid", "dense", "lexical")

@@ -17,7 +17,7 @@ from evals.metrics.ndcg import ndcg
 from evals.metrics.over_refusal_rate import over_refusal
 from evals.metrics.recall import recall
 from evals.ranking import DEPTH, Ranking
-from retrieval.answer import Answer, Status
+from retrieval.answers.answer import Answer, Status
 
 
 def retrieval_scores(ranking: Ranking) -> dict[str, float]:

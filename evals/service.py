@@ -17,13 +17,13 @@ from ingest.document import Attributes, Outcome
 from ingest.document import DocumentInput as Incoming
 from ingest.pipeline import Ingestion, ingest_batch
 from retrieval.access import Access
-from retrieval.answer import Answer
-from retrieval.answering import Ask, answer
+from retrieval.answers.answer import Answer
+from retrieval.answers.answering import Ask, answer
 from retrieval.engine import Engine
-from retrieval.fusion import Hit
+from retrieval.generator.prompt import PROMPT_VERSION
 from retrieval.passage import Passage
-from retrieval.prompt import PROMPT_VERSION
-from retrieval.ranking import Found
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Found
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections, load_passages
 from retrieval.view import DEPTH, Mode, find_candidates

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from retrieval.access import Access
-from retrieval.answer import Answer
+from retrieval.answers.answer import Answer
 from retrieval.passage import Passage
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from evals.bootstrap import estimate
 from evals.metrics import METRICS, Array, Metric
 from evals.result import ItemResult, MetricValue
-from retrieval.answer import Status
+from retrieval.answers.answer import Status
 
 _DIGITS = 6
 

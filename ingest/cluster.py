@@ -24,7 +24,7 @@ from ingest.document import DocumentInput
 from ingest.pace import Pace
 from ingest.pipeline import Ingestion
 from ingest.prepare import Prepared
-from retrieval.encoder import Encoder, Kind
+from retrieval.encoders.encoder import Encoder, Kind
 
 # What a document's text and chunks depend on beside the encoder's tokenizer.
 _LIBRARIES = ("footnote", "unstructured", "pdfminer.six", "python-docx", "python-pptx", "openpyxl", "lxml")

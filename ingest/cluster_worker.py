@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ingest.cluster import Identity, Refusal, Shipment, identity_of, refused
 from ingest.prepare import Prepared, prepare
 from ingest.sandbox import Sandbox
-from retrieval.encoder import Encoder, RuntimeName, load_encoder
+from retrieval.encoders.encoder import Encoder, RuntimeName, load_encoder
 
 
 @dataclass(frozen=True, slots=True)

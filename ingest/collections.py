@@ -17,8 +17,8 @@ from infra.tables import Collection, Document
 from ingest.chunking import UNNAMED_FINGERPRINT, ChunkingSettings, read_chunking
 from ingest.commit import delete_document
 from ingest.uploads import supersede
-from retrieval.language import DEFAULT_LANGUAGE, check_language
-from retrieval.ranking_settings import read_ranking
+from retrieval.lexical.language import DEFAULT_LANGUAGE, check_language
+from retrieval.ranking.settings import read_ranking
 from retrieval.store import note_index_change
 
 DEFAULT_COLLECTION = "default"

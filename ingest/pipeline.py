@@ -29,7 +29,7 @@ from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
 from ingest.pace import Pace
 from ingest.patience import patiently
 from ingest.prepare import Parser, Prepared, PreparedChunk, Preparer, prepare, source_hash
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 from retrieval.store import check_encoder
 
 OUT_OF_MEMORY = "out_of_memory"

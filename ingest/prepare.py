@@ -14,7 +14,7 @@ from ingest.chunking import ChunkingSettings
 from ingest.document import Attributes, DocumentInput
 from ingest.elements import Chunk, ParsedDocument, encoded_text
 from ingest.plain import parse_plain
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 
 # (path, filename, content type) -> the parsed document; raises Unsupported or Unprocessable.
 Parser = Callable[[Path, str, str | None], ParsedDocument]

@@ -27,8 +27,8 @@ from ingest.jobs import abandoned, beat, queued_jobs, release, run_name, submit_
 from ingest.retention import KEEP_JOBS_DAYS, drop_finished_jobs, drop_old_versions
 from ingest.runner import JobRunner, Stopped
 from ingest.uploads import forget_unawaited, waiting_blobs
-from retrieval.generations import remove_unused
-from retrieval.indexing import due_merges
+from retrieval.generations.indexing import due_merges
+from retrieval.generations.states import remove_unused
 
 _QUEUE = "jobs"
 _POLL_S = 0.2

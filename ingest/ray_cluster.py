@@ -31,7 +31,7 @@ from ingest.cluster_worker import EncodeWorker, PrepareWorker, WorkerSettings
 from ingest.dispatch import Dispatcher, ResultLost, WorkerLost
 from ingest.prepare import Prepared
 from ingest.seats import Machine, Seat, seats_of
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 
 # Loading a model and starting parsers takes seconds, fetching a model from a hub minutes.
 _START_S = 300.0

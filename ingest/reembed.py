@@ -18,7 +18,7 @@ from ingest.collections import get_collection
 from ingest.commit import stored_vectors
 from ingest.elements import encoded_text
 from ingest.lanes import Lanes
-from retrieval.encoder import Encoder
+from retrieval.encoders.encoder import Encoder
 
 # Texts of one call to the encoder, and of one transaction.
 _BATCH = 512

@@ -32,7 +32,7 @@ from ingest.uploads import (
     record_outcomes,
     waiting_blobs,
 )
-from retrieval.indexing import IndexFiles, merge
+from retrieval.generations.indexing import IndexFiles, merge
 
 BATCH = 16
 # A batch is held in memory while it is prepared, at several times the size of its files: large ones go alone.

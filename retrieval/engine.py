@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.database import Database
-from retrieval.encoder import Encoder
-from retrieval.reranker import Reranker
-from retrieval.verification import Verifier
+from retrieval.answers.writer import Writer
+from retrieval.encoders.encoder import Encoder
+from retrieval.ranking.reranker import Reranker
+from retrieval.verify.verification import Verifier
 from retrieval.views import Views
-from retrieval.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ Values of different kinds are never equal and never ordered: the text "3" is not
 1. Texts that are both ISO 8601 dates or times are compared as moments (without a zone: UTC). A list matches
 when one of its items does.
 
-``Filter.matches`` is the definition, one document at a time; ``retrieval/facts_query.py`` gives the same answers for all
-documents of a file at once, and ``retrieval/selection.py`` for those in memory.
+``Filter.matches`` is the definition, one document at a time; ``retrieval/facts/query.py`` gives the same answers for all
+documents of a file at once, and ``retrieval/facts/selection.py`` for those in memory.
 """
 
 from __future__ import annotations

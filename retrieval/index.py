@@ -13,11 +13,11 @@ from pathlib import Path
 import structlog
 
 from infra.database import Database
-from retrieval.encoder import Encoder
-from retrieval.generation_base import Base, open_base
-from retrieval.generation_manifest import Damaged
-from retrieval.generations import folder_of
-from retrieval.layered_view import LayeredView
+from retrieval.encoders.encoder import Encoder
+from retrieval.generations.base import Base, open_base
+from retrieval.generations.layered_view import LayeredView
+from retrieval.generations.manifest import Damaged
+from retrieval.generations.states import folder_of
 from retrieval.store import (
     BaseState,
     CollectionState,

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from infra.database import Database
 from infra.errors import FieldError, InvalidInput
 from retrieval.access import Access
-from retrieval.answer import IndexState
-from retrieval.collapse import LOOKAHEAD, collapse
+from retrieval.answers.answer import IndexState
 from retrieval.engine import Engine
-from retrieval.expansion import load_expanded
 from retrieval.filters import Filter, parse_filter
-from retrieval.fusion import Hit
 from retrieval.passage import Passage, Scores
-from retrieval.ranking import Mode
-from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
-from retrieval.reranker import Reranker
-from retrieval.reranking import rerank, text_to_read
+from retrieval.ranking.collapse import LOOKAHEAD, collapse
+from retrieval.ranking.expansion import load_expanded
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Mode
+from retrieval.ranking.reranker import Reranker
+from retrieval.ranking.reranking import rerank, text_to_read
+from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings
 from retrieval.store import CollectionState, find_collections, load_passages
 from retrieval.view import rank_views
 

@@ -26,7 +26,7 @@ from infra.tables import (
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts
 from retrieval.passage import DocumentRef, Passage
-from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings, read_ranking
+from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings, read_ranking
 from retrieval.view import IndexedChunk
 
 # The kind of a change that tells readers to open other files; it changes no document.

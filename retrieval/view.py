@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.access import EVERYTHING, Access
-from retrieval.dense import DenseIndex, FaissDense, checked
+from retrieval.dense.memory import DenseIndex, FaissDense, checked
+from retrieval.facts.selection import passing_documents
 from retrieval.filters import DocumentFacts, Filter
-from retrieval.fusion import Hit
-from retrieval.lexical import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
-from retrieval.ranking import Found, Mode, Ranked, rank
-from retrieval.ranking_settings import DEFAULT_RANKING, RankingSettings
-from retrieval.selection import passing_documents
+from retrieval.lexical.memory import CorpusStatistics, FieldLengths, LexicalEntry, LexicalIndex, TantivyLexical
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Found, Mode, Ranked, rank
+from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.views import Candidates, View
 

@@ -16,11 +16,11 @@ from infra.errors import Unprocessable, Unsupported
 from ingest.elements import ParsedDocument
 from ingest.pipeline import Ingestion
 from ingest.plain import parse_plain
-from retrieval.encoder import Kind
+from retrieval.answers.writer import GeneratorUnavailable, Task, Writer
+from retrieval.encoders.encoder import Kind
 from retrieval.engine import Engine
 from retrieval.index import Index
-from retrieval.verifier import DeterministicVerifier
-from retrieval.writer import GeneratorUnavailable, Task, Writer
+from retrieval.verify.verifier import DeterministicVerifier
 
 DIM = 64
 
@@ -35,7 +35,7 @@ class FakeEncoder:
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
-        """One row a text; see ``retrieval.encoder.Encoder``."""
+        """One row a text; see ``retrieval.encoders.encoder.Encoder``."""
         if kind == "document":
             with self._lock:
                 self.texts += texts
@@ -86,7 +86,7 @@ class FakeWriter:
         self.closed = 0
 
     async def write(self, task: Task) -> AsyncIterator[str]:
-        """See ``retrieval.writer.Writer``."""
+        """See ``retrieval.answers.writer.Writer``."""
         self.tasks.append(task)
         try:
             for piece in self.pieces or (f"{task.passages[0].text} [1]",):

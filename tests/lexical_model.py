@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.lexical import FieldWeights, LexicalEntry, TantivyLexical
-from retrieval.lexical_build import LexicalBuilder
-from retrieval.lexical_file import LexicalFile
+from retrieval.lexical.build import LexicalBuilder
+from retrieval.lexical.file import LexicalFile
+from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
 
 
 class Memory:

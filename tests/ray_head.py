@@ -33,7 +33,7 @@ from ingest.runner import JobRunner
 from ingest.source import SourceSettings, ensure_source
 from ingest.sources.directory import DirectoryReader
 from ingest.spool import Spool
-from retrieval.encoder import Encoder, HashingEncoder
+from retrieval.encoders.encoder import Encoder, HashingEncoder
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = WorkerSettings(HashingEncoder, HashingEncoder, parse_timeout_s=60, parse_memory_mb=1024)

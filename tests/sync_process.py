@@ -42,7 +42,7 @@ from ingest.sources.directory import DirectoryReader
 from ingest.sources.entry import Entry
 from ingest.spool import Spool
 from ingest.sync import Sync
-from retrieval.encoder import Kind
+from retrieval.encoders.encoder import Kind
 
 LONGEST_LIFE_S = 900
 WIDTH = 24

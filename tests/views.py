@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import pytest
 
 from infra.database import open_database
-from retrieval.dense_report import RecallTarget
+from retrieval.dense.report import RecallTarget
 from retrieval.filters import DocumentFacts
-from retrieval.generation_base import open_base
-from retrieval.generation_files import silent, write_chunks, write_dense, write_documents
-from retrieval.generation_manifest import Manifest, seal
-from retrieval.layered_view import LayeredView
+from retrieval.generations.base import open_base
+from retrieval.generations.files import silent, write_chunks, write_dense, write_documents
+from retrieval.generations.layered_view import LayeredView
+from retrieval.generations.manifest import Manifest, seal
 from retrieval.view import IndexedChunk, new_view
 from retrieval.views import View
 
@@ -134,10 +134,10 @@ class MilvusLite:
         self._open()
 
     def _open(self) -> None:
-        from retrieval.milvus_connection import MilvusConnection
-        from retrieval.milvus_ledger import open_ledger
-        from retrieval.milvus_schema import create_index, open_index
-        from retrieval.milvus_view import MilvusView
+        from retrieval.milvus.connection import MilvusConnection
+        from retrieval.milvus.ledger import open_ledger
+        from retrieval.milvus.schema import create_index, open_index
+        from retrieval.milvus.view import MilvusView
 
         self.connection = MilvusConnection(str(Path(self._folder.name) / "index.db"))
         # A writer that was crashed in this very process lives, as far as its number tells.

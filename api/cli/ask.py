@@ -15,9 +15,9 @@ from api.keys import SCOPES
 from api.search_view import check_question
 from api.services import Services
 from retrieval.access import EVERYTHING, Access
-from retrieval.answering import Ask
-from retrieval.generator import ModelWriter
-from retrieval.records import answer_body
+from retrieval.answers.answering import Ask
+from retrieval.answers.records import answer_body
+from retrieval.generator.client import ModelWriter
 
 
 def ask_command(

@@ -17,7 +17,7 @@ from infra.settings import Settings
 from ingest.cluster import on_cluster
 from ingest.cluster_worker import WorkerSettings, load_on_worker
 from ingest.runner import JobRunner
-from retrieval.encoder import RuntimeName
+from retrieval.encoders.encoder import RuntimeName
 
 RAY_OPTION = typer.Option(
     None,

@@ -18,8 +18,8 @@ from infra.errors import InvalidInput
 from infra.tables import Collection
 from ingest.collections import create_collection, describe, get_collection, set_chunking, set_language, set_ranking
 from ingest.jobs import submit_for
-from retrieval.language import LANGUAGES, check_language
-from retrieval.ranking_settings import DEFAULT_RANKING
+from retrieval.lexical.language import LANGUAGES, check_language
+from retrieval.ranking.settings import DEFAULT_RANKING
 
 app = typer.Typer(
     help="List and create collections, and set how their documents are cut, indexed and ranked.", no_args_is_help=True

@@ -13,7 +13,7 @@ from api.services import open_encoder, open_index, open_writer
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
-from retrieval.generator import ModelWriter
+from retrieval.generator.client import ModelWriter
 from retrieval.integrity import check_integrity
 
 _LOW_DISK = 2**30

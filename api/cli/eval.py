@@ -35,7 +35,7 @@ from evals.service import ServiceLoader, ServiceSubject
 from evals.store import load_goldset, load_run
 from infra.database import Database, open_database
 from ingest.collections import get_collection, set_ranking
-from retrieval.ranking_settings import read_ranking
+from retrieval.ranking.settings import read_ranking
 
 eval_app = typer.Typer(
     help="Measure against gold sets. A run exits 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.",

@@ -15,9 +15,9 @@ from infra.database import open_database
 from infra.settings import Settings
 from infra.tables import Collection, Generation
 from ingest.collections import get_collection
-from retrieval.generation_manifest import Damaged, damaged_files, read_manifest
-from retrieval.generations import describe, drop, folder_of, generations, promote, rollback
-from retrieval.indexing import IndexFiles, build, changed_chunks, target_of
+from retrieval.generations.indexing import IndexFiles, build, changed_chunks, target_of
+from retrieval.generations.manifest import Damaged, damaged_files, read_manifest
+from retrieval.generations.states import describe, drop, folder_of, generations, promote, rollback
 from retrieval.integrity import check_integrity
 from retrieval.store import find_collections
 

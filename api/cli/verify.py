@@ -11,7 +11,7 @@ import typer
 
 from api.cli.context import err
 from infra.errors import InvalidInput
-from retrieval.verifier import DeterministicVerifier
+from retrieval.verify.verifier import DeterministicVerifier
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -22,9 +22,9 @@ from api.sse import event_stream
 from api.wire import AnswerBody, FeedbackBody
 from infra.clock import iso
 from infra.errors import FootnoteError
-from retrieval.answer import IndexState
-from retrieval.answering import DEFAULT_TOP_K, Ask, Checked, Delta, Done, Event, Retrieved, answer_again
-from retrieval.records import (
+from retrieval.answers.answer import IndexState
+from retrieval.answers.answering import DEFAULT_TOP_K, Ask, Checked, Delta, Done, Event, Retrieved, answer_again
+from retrieval.answers.records import (
     add_feedback,
     answer_body,
     compare_answers,
@@ -33,7 +33,7 @@ from retrieval.records import (
     recorded_ask,
     recorded_passages,
 )
-from retrieval.writer import Turn
+from retrieval.answers.writer import Turn
 
 
 @post("/v1/answer", status_code=200, summary="Answer a question")

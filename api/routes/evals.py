@@ -26,7 +26,7 @@ from infra.clock import iso
 from infra.errors import Conflict, FootnoteError, NotFound
 from infra.tables import EvalRun
 from ingest.collections import get_collection
-from retrieval.generator import ModelWriter
+from retrieval.generator.client import ModelWriter
 
 log = structlog.get_logger()
 

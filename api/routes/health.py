@@ -15,7 +15,7 @@ from api.caller import Caller
 from api.services import Services
 from infra.errors import FootnoteError
 from infra.telemetry import READY, render_metrics
-from retrieval.generator import ModelWriter
+from retrieval.generator.client import ModelWriter
 from retrieval.integrity import check_integrity
 
 

@@ -22,10 +22,10 @@ from api.sse import stream
 from api.wire import MAX_QUESTION, ChatBody, ChatMessage
 from infra.errors import InvalidInput, NotFound
 from infra.tables import Collection
-from retrieval.answer import Answer
-from retrieval.answering import Ask, Done, Retrieved
-from retrieval.records import answer_body
-from retrieval.writer import Turn
+from retrieval.answers.answer import Answer
+from retrieval.answers.answering import Ask, Done, Retrieved
+from retrieval.answers.records import answer_body
+from retrieval.answers.writer import Turn
 
 MODEL = "footnote"
 

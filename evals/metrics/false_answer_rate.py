@@ -7,7 +7,7 @@ recognition error and reject tradeoff", IEEE Trans. Information Theory 16(1), 19
 
 from __future__ import annotations
 
-from retrieval.answer import Status
+from retrieval.answers.answer import Status
 
 
 def false_answer(status: Status) -> float:

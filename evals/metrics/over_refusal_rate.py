@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.answer import Status
+from retrieval.answers.answer import Status
 
 
 def over_refusal(status: Status) -> float:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from infra.errors import SettingsError
-from retrieval.answer_scorer import CrossEncoderScorer, OverlapScorer
+from retrieval.answers.scorer import CrossEncoderScorer, OverlapScorer
 
 QUESTION = "When does unused leave lapse?"
 TEXTS = [

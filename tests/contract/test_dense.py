@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from retrieval.dense import FaissDense
+from retrieval.dense.memory import FaissDense
 
 DIM = 16
 INDEXES = {"faiss": FaissDense}

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit_vectors import DIM, brute, clustered, questions, recall
 
-from retrieval.dense_build import build_dense
-from retrieval.dense_file import DenseFile
-from retrieval.dense_report import RecallTarget
+from retrieval.dense.build import build_dense
+from retrieval.dense.file import DenseFile
+from retrieval.dense.report import RecallTarget
 
 KINDS = ("exact", "ivf_rabitq", "ivf_sq8", "hnsw_sq8")
 COUNT = 3000

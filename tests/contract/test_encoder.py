@@ -9,8 +9,8 @@ from sentence_transformers import SentenceTransformer
 from service import CACHE_DIR
 
 from infra.errors import SettingsError
-from retrieval import encoder as module
-from retrieval.encoder import HashingEncoder, load_encoder
+from retrieval.encoders import encoder as module
+from retrieval.encoders.encoder import HashingEncoder, load_encoder
 
 TEXTS = [
     "Employees accrue 1.5 days a month.",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from retrieval.lexical import FieldWeights, LexicalEntry, TantivyLexical, identifiers
+from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical, identifiers
 
 TEXTS = {
     1: ("Leave", "Employees accrue holiday every month"),

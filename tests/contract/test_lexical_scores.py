@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lexical_model import Bm25, in_files, in_memory
 
-from retrieval.lexical import FieldWeights, LexicalEntry, TantivyLexical
+from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
 
 BODY = FieldWeights(body=1.0, surroundings=0.0, identifiers=0.0)
 WORDS = [a + b for a in "bdfgklmprt" for b in ("al", "on", "ur")]

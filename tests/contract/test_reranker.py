@@ -11,8 +11,8 @@ from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from infra.errors import SettingsError
-from retrieval.answer_scorer import OverlapScorer
-from retrieval.reranker import load_reranker
+from retrieval.answers.scorer import OverlapScorer
+from retrieval.ranking.reranker import load_reranker
 
 QUERY = "When does unused leave lapse?"
 TEXTS = [

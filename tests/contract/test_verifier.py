@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from retrieval.verification import Verdict, Verifier
-from retrieval.verifier import DeterministicVerifier
+from retrieval.verify.verification import Verdict, Verifier
+from retrieval.verify.verifier import DeterministicVerifier
 
 LEAVE = (
     "# Leave\n\nEvery engineer accrues 2.25 days of leave for each month of work. Unused leave lapses on 31 March.\n"

@@ -26,7 +26,7 @@ from views import IMPLEMENTATIONS
 
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
-from retrieval.lexical_analysis import Analysis
+from retrieval.lexical.analysis import Analysis
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.view import IndexedChunk, search_views
 

@@ -23,16 +23,16 @@ from ingest.pipeline import ingest_batch
 from ingest.queue import JobQueue
 from ingest.runner import JobRunner
 from ingest.spool import Spool
-from retrieval import generation_files
 from retrieval.access import EVERYTHING, Access
-from retrieval.dense_report import RecallTarget
+from retrieval.dense.report import RecallTarget
 from retrieval.engine import Engine
-from retrieval.generation_manifest import damaged_files, read_manifest
-from retrieval.generations import describe, drop, folder_of, generations, promote, remove_unused, rollback
+from retrieval.generations import files as generation_files
+from retrieval.generations.indexing import IndexFiles, build, changed_chunks, due_merges, merge
+from retrieval.generations.layered_view import LayeredView
+from retrieval.generations.manifest import damaged_files, read_manifest
+from retrieval.generations.states import describe, drop, folder_of, generations, promote, remove_unused, rollback
 from retrieval.index import Index
-from retrieval.indexing import IndexFiles, build, changed_chunks, due_merges, merge
 from retrieval.integrity import check_integrity
-from retrieval.layered_view import LayeredView
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections
 from retrieval.view import CollectionView, Mode

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from model_server import ARCHITECTURES, COMPLETION_ONLY, REPLY, ModelServer
 
-from retrieval.draft import DraftStream
-from retrieval.generator import ModelWriter
+from retrieval.answers.writer import GeneratorUnavailable, Task
+from retrieval.generator.client import ModelWriter
+from retrieval.generator.draft import DraftStream
 from retrieval.passage import DocumentRef, Passage
-from retrieval.writer import GeneratorUnavailable, Task
 
 TEXT = "Employees accrue 1.5 days of paid leave for every full month of service."
 TASK = Task("How many days?", [Passage("c", DocumentRef("d", "leave.md", 1, "Leave"), TEXT, (), None, 0, len(TEXT))])

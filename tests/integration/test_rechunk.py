@@ -21,7 +21,7 @@ from ingest.document import DocumentInput, Ingested, Outcome
 from ingest.pipeline import Ingestion, ingest_batch
 from ingest.rechunk import rechunk
 from retrieval.access import EVERYTHING
-from retrieval.answering import Ask, answer
+from retrieval.answers.answering import Ask, answer
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
 from retrieval.store import load_documents

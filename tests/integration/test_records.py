@@ -18,9 +18,8 @@ from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
 from ingest.pipeline import ingest_batch
 from retrieval.access import EVERYTHING, Access
-from retrieval.answering import Ask, Done, answer, answer_again
-from retrieval.engine import Engine
-from retrieval.records import (
+from retrieval.answers.answering import Ask, Done, answer, answer_again
+from retrieval.answers.records import (
     add_feedback,
     answer_body,
     compare_answers,
@@ -30,7 +29,8 @@ from retrieval.records import (
     recorded_passages,
     save_answer,
 )
-from retrieval.writer import Turn
+from retrieval.answers.writer import Turn
+from retrieval.engine import Engine
 
 LEAVE = "Engineers accrue 2.25 days of leave for each month of work."
 HR = Access(frozenset({"hr"}))
@@ -148,7 +148,7 @@ def replay(engine: Engine, identifier: str) -> tuple[dict[str, Any], dict[str, A
 
 
 def engine_index(shown: dict[str, Any]) -> Any:
-    from retrieval.answer import IndexState
+    from retrieval.answers.answer import IndexState
 
     return IndexState(**shown["index"])
 

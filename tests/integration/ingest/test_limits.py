@@ -36,7 +36,7 @@ from ingest.queue import JobQueue, maintain
 from ingest.retention import drop_finished_jobs
 from ingest.runner import JobRunner
 from ingest.spool import Spool
-from retrieval.encoder import Kind
+from retrieval.encoders.encoder import Kind
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from ingest.pipeline import Ingestion
 from ingest.ray_cluster import RayCluster, open_ray
 from ingest.reembed import embed_missing
 from ingest.sandbox import Sandbox
-from retrieval.encoder import HashingEncoder
+from retrieval.encoders.encoder import HashingEncoder
 
 NOTES = 60
 

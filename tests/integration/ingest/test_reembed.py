@@ -18,7 +18,7 @@ from ingest.commit import delete_document
 from ingest.document import DocumentInput
 from ingest.pipeline import ingest_batch
 from ingest.reembed import Embedded, embed_missing
-from retrieval.encoder import Kind
+from retrieval.encoders.encoder import Kind
 
 
 class Hooked(FakeEncoder):

@@ -14,7 +14,7 @@ from infra.database import open_database
 from ingest.collections import ensure_collection
 from ingest.document import DocumentInput
 from ingest.pipeline import Ingestion, ingest_batch
-from retrieval.encoder import Kind
+from retrieval.encoders.encoder import Kind
 
 WORDS = (
     "crossing",

@@ -20,9 +20,10 @@ from structlog.testing import capture_logs
 from transformers import BertConfig, BertModel
 
 from infra.errors import SettingsError
-from retrieval import encoder_choice, encoder_openvino
-from retrieval.encoder import load_encoder
-from retrieval.encoder_torch import TorchRuntime
+from retrieval.encoders import choice as encoder_choice
+from retrieval.encoders import openvino as encoder_openvino
+from retrieval.encoders.encoder import load_encoder
+from retrieval.encoders.torch import TorchRuntime
 
 TEXTS = ["Employees accrue 1.5 days a month.", "", "café 😀 日本語", "A much longer text. " * 20]
 
@@ -160,7 +161,7 @@ class Unusual(torch.nn.Module):
 
 
 def unusual(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retrieval import encoder_sentence
+    from retrieval.encoders import sentence as encoder_sentence
 
     original = encoder_sentence.load_model
 
@@ -224,7 +225,7 @@ def test_a_cache_that_cannot_be_written_costs_only_the_copy(
 
 
 def test_without_openvino_there_is_pytorch(tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "retrieval.encoder_openvino", None)
+    monkeypatch.setitem(sys.modules, "retrieval.encoders.openvino", None)
     with capture_logs() as logs:
         assert load_encoder(str(tiny), runtime="auto", cache=cache).runtime == "torch"
     assert "OpenVINO cannot be loaded" in logs[-1]["reason"]
@@ -237,7 +238,7 @@ from pathlib import Path
 def refused(*arguments, **options):
     raise AssertionError("a connection was asked for")
 socket.getaddrinfo = socket.socket.connect = refused
-from retrieval.encoder import load_encoder
+from retrieval.encoders.encoder import load_encoder
 encoder = load_encoder({str(tiny)!r}, runtime="openvino")
 print(encoder.runtime, sys.modules.get("openvino_telemetry"), threading.active_count())
 """

@@ -19,11 +19,11 @@ from infra.database import Database
 from infra.errors import Conflict, SettingsError
 from ingest.document import DocumentInput, Outcome
 from ingest.pipeline import Ingestion, ingest_batch
-from retrieval import encoder as encoder_module
-from retrieval import encoder_int8
-from retrieval.encoder import INT8_ENCODER, Encoder, load_encoder
-from retrieval.encoder_calibration import read_calibration, write_calibration
-from retrieval.encoder_openvino import OpenVinoRuntime
+from retrieval.encoders import encoder as encoder_module
+from retrieval.encoders import int8 as encoder_int8
+from retrieval.encoders.calibration import read_calibration, write_calibration
+from retrieval.encoders.encoder import INT8_ENCODER, Encoder, load_encoder
+from retrieval.encoders.openvino import OpenVinoRuntime
 from retrieval.index import Index
 from retrieval.store import check_encoder, find_collections
 
@@ -148,7 +148,7 @@ def test_pytorch_a_gpu_and_a_machine_without_openvino_are_refused(cache: Path, m
     with pytest.raises(SettingsError, match=r"on a CPU only.*set it to 'all-MiniLM-L6-v2'\."):
         load_encoder(INT8_ENCODER, runtime="auto", cache=cache)
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "retrieval.encoder_openvino", None)
+    monkeypatch.setitem(sys.modules, "retrieval.encoders.openvino", None)
     with pytest.raises(SettingsError, match=r"OpenVINO cannot be loaded.*set it to 'all-MiniLM-L6-v2'\."):
         load_encoder(INT8_ENCODER, runtime="auto", cache=cache)
 

@@ -2,15 +2,15 @@ import subprocess
 import sys
 
 from retrieval.access import Access
-from retrieval.facts_build import write_facts
-from retrieval.facts_file import FactsFile
+from retrieval.facts.build import write_facts
+from retrieval.facts.file import FactsFile
 from retrieval.filters import DocumentFacts, parse_filter
 
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
 from retrieval.access import Access
-from retrieval.facts_file import FactsFile
+from retrieval.facts.file import FactsFile
 from retrieval.filters import parse_filter
 
 file = FactsFile.open(Path(sys.argv[1]))

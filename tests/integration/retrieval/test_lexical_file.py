@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from lexical_model import in_files, in_memory
 
-from retrieval.lexical import LexicalEntry
-from retrieval.lexical_build import LexicalBuilder
-from retrieval.lexical_file import LexicalFile
+from retrieval.lexical.build import LexicalBuilder
+from retrieval.lexical.file import LexicalFile
+from retrieval.lexical.memory import LexicalEntry
 
 SENTENCES = {
     "german": (
@@ -127,7 +127,7 @@ def test_finishing_can_be_repeated_after_a_crash_at_any_step(tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"retrieval.lexical_build.{step}", crash)
+        patched.setattr(f"retrieval.lexical.build.{step}", crash)
         with pytest.raises(KeyboardInterrupt):
             builder.finish()
     with pytest.raises(FileNotFoundError):
@@ -240,7 +240,7 @@ def test_opening_changes_nothing_in_the_folder(tmp_path):
 _READER = """
 import sys
 from pathlib import Path
-from retrieval.lexical_file import LexicalFile
+from retrieval.lexical.file import LexicalFile
 index = LexicalFile.open(Path(sys.argv[1]))
 print("open", flush=True)
 for line in sys.stdin:
@@ -250,8 +250,8 @@ for line in sys.stdin:
 _BUILDER = """
 import sys
 from pathlib import Path
-from retrieval.lexical import LexicalEntry
-from retrieval.lexical_build import LexicalBuilder
+from retrieval.lexical.memory import LexicalEntry
+from retrieval.lexical.build import LexicalBuilder
 builder = LexicalBuilder(Path(sys.argv[1]))
 for start in range(0, 900, 100):
     builder.add(LexicalEntry(at, "", "every") for at in range(start, start + 100))

@@ -25,10 +25,10 @@ from retrieval.engine import Engine
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
 from retrieval.store import CollectionState, find_collections
-from retrieval.verifier import DeterministicVerifier
+from retrieval.verify.verifier import DeterministicVerifier
 
 pytest.importorskip("pymilvus", reason="needs pymilvus")
-from retrieval.milvus_index import MilvusIndex
+from retrieval.milvus.index import MilvusIndex
 
 
 def put(
@@ -201,8 +201,8 @@ import os, sys
 sys.path.insert(0, sys.argv[3])
 from fakes import FakeEncoder
 from infra.database import open_database
-from retrieval import milvus_index
-from retrieval.milvus_index import MilvusIndex
+from retrieval.milvus import index as milvus_index
+from retrieval.milvus.index import MilvusIndex
 from retrieval.store import find_collections
 
 milvus_index._LOAD = 2

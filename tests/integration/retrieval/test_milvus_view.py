@@ -10,7 +10,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.view import IndexedChunk
 
-milvus_filter = pytest.importorskip("retrieval.milvus_filter", reason="needs pymilvus", exc_type=ImportError)
+milvus_filter = pytest.importorskip("retrieval.milvus.filter", reason="needs pymilvus", exc_type=ImportError)
 
 DIM, DOCUMENTS = 16, 400
 FILTERS = [

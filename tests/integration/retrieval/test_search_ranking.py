@@ -20,7 +20,7 @@ from ingest.collections import create_collection, get_collection, set_ranking
 from ingest.document import Attributes, DocumentInput
 from ingest.pipeline import ingest_batch
 from retrieval.access import EVERYTHING, Access
-from retrieval.answering import Ask, answer
+from retrieval.answers.answering import Ask, answer
 from retrieval.engine import Engine
 from retrieval.passage import Passage
 from retrieval.search import SearchQuery, search

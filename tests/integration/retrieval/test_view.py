@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from retrieval.encoder import HashingEncoder
+from retrieval.encoders.encoder import HashingEncoder
 from retrieval.filters import DocumentFacts
 from retrieval.view import IndexedChunk, new_view
 

@@ -11,7 +11,7 @@ from api.suggestions import draft_text, revision_of, scope_of, ticket_question
 from api.wire import SuggestionBody, Ticket, TicketMessage
 from infra.errors import InvalidInput
 from retrieval.access import EVERYTHING, Access
-from retrieval.answer import (
+from retrieval.answers.answer import (
     Answer,
     AnswerSentence,
     Citation,
@@ -22,7 +22,7 @@ from retrieval.answer import (
     Status,
     VerifierInfo,
 )
-from retrieval.verification import Verdict
+from retrieval.verify.verification import Verdict
 
 
 def ticket(*messages: tuple[str, str], **options: Any) -> Ticket:

@@ -12,7 +12,7 @@ import pytest
 from infra.database import Database, open_database
 from infra.errors import FootnoteError, NotFound
 from retrieval.access import Access
-from retrieval.answer import (
+from retrieval.answers.answer import (
     Answer,
     AnswerSentence,
     Citation,
@@ -25,7 +25,7 @@ from retrieval.answer import (
     VerifierInfo,
 )
 from retrieval.passage import DocumentRef, Passage
-from retrieval.verification import Verdict
+from retrieval.verify.verification import Verdict
 
 
 def passage(external_id: str, start: int = 0, end: int = 10, page: int | None = None, score: float = 1.0) -> Passage:

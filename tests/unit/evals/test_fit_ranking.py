@@ -12,10 +12,10 @@ from evals.gold import GoldItem, item_from
 from infra.clock import now
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts
-from retrieval.fusion import Hit
 from retrieval.passage import DocumentRef, Passage
-from retrieval.ranking import Found
-from retrieval.ranking_settings import RankingSettings
+from retrieval.ranking.fusion import Hit
+from retrieval.ranking.rank import Found
+from retrieval.ranking.settings import RankingSettings
 
 
 @dataclass

@@ -8,7 +8,7 @@ from evals.result import ItemResult
 from evals.run import RunPlan, Trial, asks_answers, run_items
 from infra.errors import NotFound, Unavailable
 from retrieval.access import EVERYTHING, Access
-from retrieval.answer import Reason
+from retrieval.answers.answer import Reason
 
 TEXT = "Employees accrue 1.5 days a month. Unused days lapse in March."
 PLAN = RunPlan("docs")

@@ -8,7 +8,7 @@ import pytest
 from infra.errors import Conflict, InvalidInput, Unavailable, Unprocessable
 from ingest.cluster import Refusal, check_identity, identity_of, pace_of, raised, refused
 from ingest.pace import Pace
-from retrieval.encoder import HashingEncoder
+from retrieval.encoders.encoder import HashingEncoder
 
 OURS = identity_of(HashingEncoder(), 1)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.verification import Verdict
-from retrieval.verifier import VERBATIM, DeterministicVerifier
+from retrieval.verify.verification import Verdict
+from retrieval.verify.verifier import VERBATIM, DeterministicVerifier
 
 PASSAGE = "An amber alarm rings on. There is no mute.\n\nTime | What happened\n06:52 | The ferry stopped"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from retrieval.access import Access
-from retrieval.encoder import HashingEncoder
+from retrieval.encoders.encoder import HashingEncoder
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.view import IndexedChunk, new_view, search_views
 

@@ -1,6 +1,6 @@
 from evals.metrics.false_answer_rate import false_answer
 from evals.metrics.over_refusal_rate import over_refusal
-from retrieval.answer import Status
+from retrieval.answers.answer import Status
 
 
 def test_a_partial_answer_is_an_answer() -> None:

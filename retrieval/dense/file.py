@@ -1,0 +1,147 @@
+"""An index over fixed vectors, read from a folder: mapped, never changed, and exact under a filter that allows few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.dense.gpu import MOST_RESULTS, Gpu
+from retrieval.dense.kinds import IndexKind, candidates, exact_cost, index_cost, kind_of, open_index
+from retrieval.dense.report import DenseReport, Effort, effort_for, read_report
+from retrieval.dense.stored import ROUNDING, Mask, Rows, Stored, Vectors, best, open_stored, scan
+
+# A batch of queries that is worth a trip to the GPU.
+_GPU_BATCH = 4
+_SLACK = 16
+
+
+class DenseFile:
+    """What ``build_dense`` wrote, opened for reading.
+
+    Opening maps the files and reads their heads; a search loads the pages that it touches, and processes that map the same
+    folder share them. Nothing is changed, so it may be called from several threads. Cosines are exact, those of the stored
+    vectors; what an index type may miss is a result, at most as the recall target says for its ``k`` best, with or
+    without a filter.
+    """
+
+    def __init__(self, report: DenseReport, stored: Stored, index: Any, on_gpu: Any = None) -> None:
+        self._report = report
+        self._stored = stored
+        self._kind: IndexKind | None = None if report.kind == "exact" else kind_of(report.kind)
+        self._index = index
+        self._on_gpu = on_gpu
+
+    @classmethod
+    def open(cls, folder: Path, *, gpu: bool = False, load: Callable[[], Gpu] = Gpu) -> DenseFile:
+        """Map the index in ``folder``; ``ValueError`` in one sentence where it is missing, cut, damaged or of another format.
+
+        With ``gpu`` the stored vectors are also loaded into the first GPU (``load`` finds it), where batches of queries without a
+        filter are then searched exactly; ``RuntimeError`` without one, or where they do not fit.
+        """
+        report = read_report(folder)
+        stored = open_stored(folder, report.rows, report.dim, report.empty > 0)
+        index = None if report.kind == "exact" else open_index(kind_of(report.kind), folder, report.rows, report.dim)
+        return cls(report, stored, index, load().load(stored.rows) if gpu else None)
+
+    @property
+    def report(self) -> DenseReport:
+        """What was built, and the recall that it reached."""
+        return self._report
+
+    @property
+    def count(self) -> int:
+        """How many vectors were given, rows of zeros included: the length of a mask."""
+        return self._report.count
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._report.dim
+
+    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> tuple[Rows, Vectors]:
+        """The ``k`` best positions of each query, best first, with their cosine; equal ones by position.
+
+        ``queries`` are unit vectors (q, dim), both answers have the shape (q, k); where fewer than ``k`` were found the
+        position is -1 and the cosine ``-inf``. Only positions marked in ``allowed`` (``count`` marks) are found, and
+        never one without a vector. Of equal vectors the first are found (``hnsw_sq8``, built only on demand, may miss
+        some of them). Raises ``ValueError`` for a wrong shape.
+        """
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise ValueError(f"queries have the shape {queries.shape} and must have (q, {self.dim})")
+        mask, total = self._rows_allowed(allowed)
+        positions = np.full((len(queries), k), -1, dtype=np.int64)
+        cosines = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        wanted = min(k, total)
+        if wanted < 1 or not len(queries):
+            return positions, cosines
+        for number, (rows, scores) in enumerate(self._found(queries, wanted, mask, total)):
+            positions[number, :wanted] = rows if self._stored.positions is None else self._stored.positions[rows]
+            cosines[number, :wanted] = np.clip(scores, -1.0, 1.0)
+        return positions, cosines
+
+    def _rows_allowed(self, allowed: NDArray[np.bool_] | None) -> tuple[Mask | None, int]:
+        """The mask over stored rows (``None``: all), and how many it allows."""
+        if allowed is None:
+            return None, len(self._stored)
+        if allowed.shape != (self.count,) or allowed.dtype != np.bool_:
+            raise ValueError(f"allowed is {allowed.dtype} of {allowed.shape} and must be bool of ({self.count},)")
+        mask = np.ascontiguousarray(allowed if self._stored.positions is None else allowed[self._stored.positions])
+        total = int(np.count_nonzero(mask))
+        return (None, total) if total == len(mask) else (mask, total)
+
+    def _found(self, queries: Vectors, k: int, mask: Mask | None, total: int) -> list[tuple[Rows, Vectors]]:
+        if self._on_gpu is not None and mask is None and len(queries) >= _GPU_BATCH and k + _SLACK <= MOST_RESULTS:
+            return self._found_on_gpu(queries, k, total)
+        effort, kind = self.effort(total), self._kind
+        if effort is None or kind is None:
+            return [scan(self._stored, query, k, mask, total) for query in queries]
+        depth = min(total, max(effort.candidates, kind.deep * k))
+        proposed = candidates(kind, self._index, queries, effort.probes, depth, mask)
+        return [
+            self._best(kind, query, k, mask, total, effort.probes, rows)
+            for query, rows in zip(queries, proposed, strict=True)
+        ]
+
+    def _found_on_gpu(self, queries: Vectors, k: int, total: int) -> list[tuple[Rows, Vectors]]:
+        depth = min(k + _SLACK, total)
+        thought, proposed = self._on_gpu.search(queries, depth)
+        return [
+            scan(self._stored, query, k, None, total)
+            if depth < total and thoughts[-1] >= thoughts[k - 1] - ROUNDING  # more may tie than were proposed
+            else best(self._stored, query, rows, k)
+            for query, rows, thoughts in zip(queries, proposed, thought, strict=True)
+        ]
+
+    def effort(self, total: int | None = None) -> Effort | None:
+        """How far the index is searched when ``total`` vectors are allowed (all by default); ``None``: they are scanned.
+
+        That is so where scanning them costs less, and below the smallest share at which the target was reached.
+        """
+        total = len(self._stored) if total is None else total
+        if self._kind is None or not total:
+            return None
+        effort = effort_for(self._report.efforts, total / len(self._stored))
+        if effort is None or (self._report.target.kind is not None and total == len(self._stored)):
+            return effort
+        cost = index_cost(self._kind, len(self._stored), self.dim, effort)
+        return effort if cost < exact_cost(total, self.dim) else None
+
+    def _best(
+        self, kind: IndexKind, query: Vectors, k: int, mask: Mask | None, total: int, probes: int, rows: Rows
+    ) -> tuple[Rows, Vectors]:
+        """The best of the proposed rows; where they are too few, of those further away, and at last of all allowed.
+
+        Of equal vectors the first are proposed: they lie in one list, in the order of rows, and FAISS keeps what it met first.
+        """
+        depth = len(rows)
+        while np.count_nonzero(rows >= 0) < k:
+            probes *= 2
+            if probes > 2 * max(self._report.lists, depth):
+                return scan(self._stored, query, k, mask, total)
+            rows = candidates(kind, self._index, query[None], probes, depth, mask)[0]
+        return best(self._stored, query, rows[rows >= 0], k)

@@ -1,0 +1,1 @@
+"""What filters and permissions look at, in files: exact at any selectivity."""

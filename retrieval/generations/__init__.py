@@ -1,0 +1,1 @@
+"""A collection's index files: built beside the live ones, promoted, rolled back, merged."""

@@ -1,0 +1,105 @@
+"""Writing what a generation's files hold, document after document: positions, vectors and words; then facts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.dense.build import build_dense
+from retrieval.dense.report import DenseReport, RecallTarget
+from retrieval.facts.build import write_facts
+from retrieval.filters import DocumentFacts
+from retrieval.generations.base import DENSE, FACTS, KEYS, LEXICAL, PLACES, STARTS, UNEMBEDDED
+from retrieval.lexical.build import LexicalBuilder
+from retrieval.lexical.memory import LexicalEntry
+from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
+from retrieval.view import IndexedChunk
+
+# The vectors as the index is built of them: float32, row by row; a row of zeros stands for none.
+VECTORS = "vectors.f32"
+# Documents read in one go.
+_BATCH = 500
+# Chunks whose words are written in one go.
+_COMMIT = 50_000
+
+# Called with the documents read, and all there are; what it raises ends the work.
+Progress = Callable[[int, int], None]
+# The chunks of documents by their ids; one that is gone is left out.
+Load = Callable[[Sequence[str]], Mapping[str, Sequence[IndexedChunk]]]
+
+
+def silent(_done: int, _total: int) -> None:
+    """A ``Progress`` that tells nobody."""
+
+
+def write_chunks(
+    folder: Path, ids: Sequence[str], load: Load, dim: int, language: str | None, progress: Progress
+) -> int:
+    """Write everything but the facts and the vectors' index, and say how many positions there are.
+
+    ``ids`` ascend. A document that ``load`` does not find keeps its ordinal, without chunks.
+    """
+    starts = [0]
+    keys: list[int] = []
+    numbers: list[int] = []
+    unembedded: list[int] = []
+    lexical = LexicalBuilder(folder / LEXICAL, language)
+    committed = 0
+    with (folder / VECTORS).open("wb") as vectors:
+        for start in range(0, len(ids), _BATCH):
+            part = ids[start : start + _BATCH]
+            loaded = load(part)
+            for id_ in part:
+                chunks = loaded.get(id_, ())
+                lexical.add(_entries(chunks, len(keys)))
+                _write_vectors(vectors, chunks, dim)
+                unembedded += [len(keys) + i for i, chunk in enumerate(chunks) if chunk.vector is None]
+                keys += [chunk.key for chunk in chunks]
+                numbers += places([chunk.page for chunk in chunks], [len(c.text) - c.repeated for c in chunks])
+                starts.append(len(keys))
+            if lexical.count - committed >= _COMMIT:
+                lexical.commit()
+                committed = lexical.count
+            progress(start + len(part), len(ids))
+    lexical.finish()
+    np.save(folder / KEYS, np.array(keys, dtype=np.int64))
+    np.save(folder / STARTS, np.array(starts, dtype=np.int64))
+    np.save(folder / PLACES, np.array(numbers, dtype=np.int32))
+    np.save(folder / UNEMBEDDED, np.array(unembedded, dtype=np.int64))
+    return len(keys)
+
+
+def write_dense(folder: Path, count: int, dim: int, target: RecallTarget) -> DenseReport:
+    """Build the vectors' index of what ``write_chunks`` wrote, anew if there is half of one."""
+    shutil.rmtree(folder / DENSE, ignore_errors=True)
+    vectors: NDArray[np.float32] = np.zeros((0, dim), dtype=np.float32)
+    if count:
+        vectors = np.memmap(folder / VECTORS, dtype=np.float32, mode="r", shape=(count, dim))
+    return build_dense(folder / DENSE, vectors, target)
+
+
+def write_documents(folder: Path, facts: Iterable[DocumentFacts]) -> None:
+    """Write the facts of the documents, in the order of their ids."""
+    (folder / FACTS).mkdir()
+    write_facts(folder / FACTS, facts)
+
+
+def _entries(chunks: Sequence[IndexedChunk], first: int) -> list[LexicalEntry]:
+    around = surrounding_texts([chunk.text for chunk in chunks], [chunk.repeated for chunk in chunks])
+    return [
+        LexicalEntry(first + i, chunk.context, chunk.text, text)
+        for i, (chunk, text) in enumerate(zip(chunks, around, strict=True))
+    ]
+
+
+def _write_vectors(file: BinaryIO, chunks: Sequence[IndexedChunk], dim: int) -> None:
+    none = np.zeros(dim, dtype=np.float32)
+    file.writelines(
+        (none if vector is None else vector).tobytes()
+        for vector in surrounded_vectors([chunk.vector for chunk in chunks])
+    )

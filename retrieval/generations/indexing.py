@@ -1,0 +1,211 @@
+"""Making a collection's index files: a new generation, or the next revision of the live one with what changed since."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from infra.database import Database
+from infra.errors import Conflict, FootnoteError, InvalidInput, NotFound
+from infra.owner import owner_name
+from infra.tables import Change, Collection, Document, Generation
+from retrieval.dense.report import RecallTarget
+from retrieval.encoders.encoder import Encoder
+from retrieval.generations.build import BuildPlan, Built, build_generation
+from retrieval.generations.files import Progress, silent
+from retrieval.generations.states import (
+    beat,
+    begin_build,
+    begin_merge,
+    describe,
+    fail_build,
+    finish_build,
+    finish_merge,
+    folder_of,
+    live_generation,
+    promote,
+    remove_unused,
+)
+from retrieval.store import INDEX_CHANGE, check_encoder, latest_seq
+
+_BEAT_S = 10.0
+# A merge writes all of a generation again: it is worth it for a tenth of it.
+_SHARE = 0.1
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFiles:
+    """What making index files needs: the database, the encoder whose vectors they hold, and the folder they are in."""
+
+    database: Database
+    encoder: Encoder
+    folder: Path
+
+
+def build(
+    files: IndexFiles,
+    collection: str,
+    target: RecallTarget,
+    *,
+    live: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Build a new generation of a collection, or go on with one that was stopped; with ``live``, promote it at once.
+
+    Gives its description. Raises ``NotFound`` for an unknown collection, ``Conflict`` while another process builds one or if
+    the collection's vectors are another encoder's, and what ``progress`` raises: the build can then be taken up again.
+    """
+    owner = owner_name()
+    with files.database.write() as session:
+        found = _collection(session, collection)
+        check_encoder(found, files.encoder.name)
+        row = begin_build(session, found, files.encoder.name, msgspec.to_builtins(target), owner)
+        plan = _plan(files, found, row, row.base_seq, target, row.revision)
+    built = _run(files, plan, owner, progress)
+    with files.database.write() as session:
+        finish_build(session, plan.generation_id, owner, built.manifest_sha256, built.report)
+        if live:
+            promote(session, _collection(session, collection), plan.number)
+        remove_unused(files.folder, session)
+        return describe(session.get_one(Generation, plan.generation_id))
+
+
+def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> dict[str, Any] | None:
+    """Write the live generation's next revision, with all changes until now in its files; the first one, if there is none.
+
+    ``None`` where another process is at it. Raises as ``build``.
+    """
+    owner = owner_name()
+    with files.database.write() as session:
+        found = _collection(session, collection)
+        check_encoder(found, files.encoder.name)
+        there = live_generation(session, found) is not None
+        row = begin_merge(session, found, owner) if there else None
+        if row is not None:
+            target = msgspec.convert(row.target, RecallTarget)
+            plan = _plan(files, found, row, latest_seq(session, found.id), target, row.revision + 1)
+    if not there:
+        return build(files, collection, RecallTarget(), live=True, progress=progress)
+    if row is None:
+        return None
+    built = _run(files, plan, owner, progress)
+    with files.database.write() as session:
+        finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
+        remove_unused(files.folder, session)
+        return describe(session.get_one(Generation, plan.generation_id))
+
+
+def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection]:
+    """The collections with vectors of ``encoder`` of which ``at_least`` chunks, and a tenth of the files', are only in memory.
+
+    Also those whose language was changed; none if ``at_least`` is 0.
+    """
+    if not at_least:
+        return []
+    return [
+        collection
+        for collection in session.scalars(select(Collection).order_by(Collection.name))
+        if collection.encoder in (None, encoder) and _is_due(session, collection, at_least)
+    ]
+
+
+def _is_due(session: Session, collection: Collection, at_least: int) -> bool:
+    row = live_generation(session, collection)
+    report = None if row is None else row.report
+    if report is not None and report["language"] != collection.language:
+        return True
+    in_files = 0 if report is None else int(report["chunks"])
+    return changed_chunks(session, collection) >= max(at_least, _SHARE * in_files)
+
+
+def changed_chunks(session: Session, collection: Collection) -> int:
+    """How many chunks the documents have that changed since the live generation's files were written: they are in memory."""
+    row = live_generation(session, collection)
+    chunks = select(func.sum(Document.chunk_count)).where(Document.collection_id == collection.id)
+    if row is not None:
+        changed = select(Change.document_id).where(
+            Change.collection_id == collection.id, Change.seq > row.base_seq, Change.kind != INDEX_CHANGE
+        )
+        chunks = chunks.where(Document.id.in_(changed))
+    return session.scalar(chunks) or 0
+
+
+def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:
+    try:
+        with _beating(files.database, plan.generation_id, owner):
+            return build_generation(files.database, plan, progress)
+    except BaseException as error:
+        reason = error.detail if isinstance(error, FootnoteError) else f"it was stopped ({type(error).__name__})"
+        with files.database.write() as session:
+            fail_build(session, plan.generation_id, owner, reason)
+        raise
+
+
+@contextmanager
+def _beating(database: Database, generation_id: str, owner: str) -> Iterator[None]:
+    """Say again and again that the build lives, for processes on other hosts that cannot see this one."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(_BEAT_S):
+            try:
+                with database.write() as session:
+                    beat(session, generation_id, owner)
+            except (Conflict, SQLAlchemyError) as error:
+                # Noticed when the build is noted; a database that is busy is asked again.
+                log.warning("index.beat_failed", error=type(error).__name__)
+
+    thread = threading.Thread(target=run, name="index-beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _plan(
+    files: IndexFiles, collection: Collection, row: Generation, base_seq: int, target: RecallTarget, revision: int
+) -> BuildPlan:
+    return BuildPlan(
+        generation_id=row.id,
+        collection_id=collection.id,
+        number=row.number,
+        revision=revision,
+        encoder=files.encoder.name,
+        dim=files.encoder.dim,
+        language=collection.language,
+        base_seq=base_seq,
+        target=target,
+        folder=folder_of(files.folder, collection.id, row.number, revision),
+    )
+
+
+def _collection(session: Session, name: str) -> Collection:
+    found = session.scalar(select(Collection).where(Collection.name == name))
+    if found is None:
+        raise NotFound(f"There is no collection {name!r}.", code="collection_not_found")
+    return found
+
+
+def target_of(recall: float | None, kind: str | None) -> RecallTarget:
+    """A target from what a command was given; raises ``InvalidInput``."""
+    given: Mapping[str, Any] = {
+        name: value for name, value in {"recall": recall, "kind": kind}.items() if value is not None
+    }
+    try:
+        return msgspec.convert(dict(given), RecallTarget)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidInput(f"The index's target is wrong: {error}.", code="invalid_target") from error

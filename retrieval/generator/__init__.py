@@ -1,0 +1,1 @@
+"""The client of a model server, and what it is sent and sends back."""

@@ -1,0 +1,1 @@
+"""From two legs' candidates to one ranking: fusion, weights, reranking, collapsing, expansion."""
