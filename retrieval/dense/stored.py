@@ -41,8 +41,12 @@ class Stored:
         return len(self.rows)
 
 
-def write_stored(folder: Path, vectors: Vectors) -> Stored:
+def write_stored(folder: Path, vectors: Vectors, source: Path | None = None) -> Stored:
     """Write ``vectors`` (n, dim), block by block, but for rows of zeros, and open them.
+
+    ``source`` is an ``.npy`` file of float32 in C order that holds just them: without rows of zeros it becomes the stored file by a
+    second name (a hard link), and nothing is copied; it must not be changed afterwards, and may be removed. Where the file
+    system cannot do that, it is copied.
 
     Raises ``ValueError`` for a row that is neither zeros nor finite and of length 1 (within .001).
     """
@@ -55,6 +59,8 @@ def write_stored(folder: Path, vectors: Vectors) -> Stored:
         if not np.all(np.abs(lengths - 1.0) <= 1e-3):
             raise ValueError("vectors must be finite and of length 1, or zeros where a text has none")
     total = int(np.count_nonzero(present))
+    if source is not None and count and total == count and _linked(source, folder / VECTORS_FILE):
+        return open_stored(folder, total, dim, has_empty=False)
     if total:
         out = open_memmap(folder / VECTORS_FILE, mode="w+", dtype=np.float32, shape=(total, dim))
         at = 0
@@ -69,6 +75,14 @@ def write_stored(folder: Path, vectors: Vectors) -> Stored:
     if total < count:
         np.save(folder / POSITIONS_FILE, np.flatnonzero(present).astype(np.int64))
     return open_stored(folder, total, dim, total < count)
+
+
+def _linked(source: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(source)
+    except OSError:  # another file system, or one without hard links
+        return False
+    return True
 
 
 def open_stored(folder: Path, count: int, dim: int, has_empty: bool) -> Stored:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from retrieval.dense.build import build_dense
@@ -20,8 +21,8 @@ from retrieval.lexical.memory import LexicalEntry
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
 from retrieval.view import IndexedChunk
 
-# The vectors as the index is built of them: float32, row by row; a row of zeros stands for none.
-VECTORS = "vectors.f32"
+# The vectors as the index is built of them: (n, dim) of float32; a row of zeros stands for none.
+VECTORS = "vectors.npy"
 # Documents read in one go.
 _BATCH = 500
 # Chunks whose words are written in one go.
@@ -51,6 +52,8 @@ def write_chunks(
     lexical = LexicalBuilder(folder / LEXICAL, language)
     committed = 0
     with (folder / VECTORS).open("wb") as vectors:
+        # A header has room for the largest number of rows, so the right one fits in its place at the end.
+        _write_header(vectors, 0, dim)
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
             loaded = load(part)
@@ -66,6 +69,8 @@ def write_chunks(
                 lexical.commit()
                 committed = lexical.count
             progress(start + len(part), len(ids))
+        vectors.seek(0)
+        _write_header(vectors, len(keys), dim)
     lexical.finish()
     np.save(folder / KEYS, np.array(keys, dtype=np.int64))
     np.save(folder / STARTS, np.array(starts, dtype=np.int64))
@@ -79,8 +84,8 @@ def write_dense(folder: Path, count: int, dim: int, target: RecallTarget) -> Den
     shutil.rmtree(folder / DENSE, ignore_errors=True)
     vectors: NDArray[np.float32] = np.zeros((0, dim), dtype=np.float32)
     if count:
-        vectors = np.memmap(folder / VECTORS, dtype=np.float32, mode="r", shape=(count, dim))
-    return build_dense(folder / DENSE, vectors, target)
+        vectors = np.load(folder / VECTORS, mmap_mode="r")
+    return build_dense(folder / DENSE, vectors, target, source=folder / VECTORS)
 
 
 def write_documents(folder: Path, facts: Iterable[DocumentFacts]) -> None:
@@ -95,6 +100,11 @@ def _entries(chunks: Sequence[IndexedChunk], first: int) -> list[LexicalEntry]:
         LexicalEntry(first + i, chunk.context, chunk.text, text)
         for i, (chunk, text) in enumerate(zip(chunks, around, strict=True))
     ]
+
+
+def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
+    described = {"descr": dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": (rows, dim)}
+    write_array_header_1_0(file, described)
 
 
 def _write_vectors(file: BinaryIO, chunks: Sequence[IndexedChunk], dim: int) -> None:

@@ -88,3 +88,30 @@ def test_the_best_of_candidates_are_by_cosine_then_row(stored):
     exact = {row: float(stored.rows[row] @ query) for row in candidates.tolist()}
     assert rows.tolist() == sorted(exact, key=lambda row: -exact[row])[:3]
     assert cosines[0] == pytest.approx(1.0)
+
+
+def test_a_file_of_the_same_vectors_is_linked_and_not_copied(tmp_path):
+    vectors = clustered(60)
+    source = tmp_path / "given.npy"
+    np.save(source, vectors)
+    folder = tmp_path / "index"
+    folder.mkdir()
+    written = write_stored(folder, np.load(source, mmap_mode="r"), source)
+    assert (folder / "vectors.npy").samefile(source)
+    source.unlink()
+    assert np.array_equal(written.rows, vectors)
+
+
+def test_a_file_with_rows_of_zeros_or_that_cannot_be_linked_is_copied(tmp_path):
+    for name, zeros in (("zeros", [3]), ("no file", [])):
+        vectors = clustered(60)
+        vectors[zeros] = 0
+        folder = tmp_path / name
+        folder.mkdir()
+        source = folder / "given.npy"
+        if zeros:
+            np.save(source, vectors)
+        written = write_stored(folder, vectors, source)
+        assert len(written) == 60 - len(zeros)
+        assert not source.exists() or not (folder / "vectors.npy").samefile(source)
+        assert np.array_equal(written.rows, np.delete(vectors, zeros, axis=0))
