@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
@@ -286,9 +286,20 @@ def stored_vectors(session: Session, encoder: str, hashes: Iterable[str]) -> set
 
 
 def _drop_unused_vectors(session: Session, hashes: set[str]) -> None:
+    encoders = _encoders(session) if hashes else []
     for part in _parts(hashes):
         used = exists().where(ChunkRow.vector_hash == Vector.hash)
-        session.execute(delete(Vector).where(Vector.hash.in_(part), ~used).execution_options(synchronize_session=False))
+        # With the encoders the primary key is used; by the hashes alone, every vector there is would be read.
+        chosen = (Vector.encoder.in_(encoders), Vector.hash.in_(part), ~used)
+        session.execute(delete(Vector).where(*chosen).execution_options(synchronize_session=False))
+
+
+def _encoders(session: Session) -> list[str]:
+    """The encoders that vectors are stored of: one look into the primary key for each, however many vectors there are."""
+    found = [""]
+    while (name := session.scalar(select(func.min(Vector.encoder)).where(Vector.encoder > found[-1]))) is not None:
+        found.append(name)
+    return found[1:]
 
 
 def drop_unused_texts(session: Session, hashes: set[str]) -> None:
@@ -313,6 +324,8 @@ def _redact_answers(session: Session, document_id: str) -> None:
         record.body, record.redacted = redact(record.body), True
         record.request = {**record.request, "sources": []}
     redacted = [record.id for record in records]
+    if not redacted:
+        return
     session.execute(update(Suggestion).where(Suggestion.answer_id.in_(redacted)).values(draft=""))
     session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
 

@@ -64,8 +64,10 @@ class CollectionState:
 
 def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
     """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
+    # A subquery is answered from the end of the index; grouped, the maximum would be looked for among all changes.
+    newest = select(func.max(Change.seq)).where(Change.collection_id == Collection.id).scalar_subquery()
     query = (
-        select(Collection, Generation)
+        select(Collection, Generation, newest)
         .outerjoin(
             Generation, (Generation.collection_id == Collection.id) & (Generation.number == Collection.generation)
         )
@@ -73,30 +75,23 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
     )
     if names is not None:
         query = query.where(Collection.name.in_(names))
-    pairs = session.execute(query).all()
-    rows = [row for row, _ in pairs]
-    found = {row.name for row in rows}
+    rows = session.execute(query).all()
+    found = {row.name for row, _, _ in rows}
     for name in names or ():
         if name not in found:
             raise NotFound(f"There is no collection {name!r}.", code="collection_not_found")
-    latest = session.execute(
-        select(Change.collection_id, func.max(Change.seq))
-        .where(Change.collection_id.in_([row.id for row in rows]))
-        .group_by(Change.collection_id)
-    )
-    seqs: dict[str, int] = {row[0]: row[1] for row in latest}
     return [
         CollectionState(
             row.id,
             row.name,
             row.generation,
             row.encoder,
-            seqs.get(row.id, 0),
+            seq or 0,
             row.language,
             _base_state(generation),
             read_ranking(row.ranking),
         )
-        for row, generation in pairs
+        for row, generation, seq in rows
     ]
 
 
