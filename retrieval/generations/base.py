@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,12 @@ class Base:
         """The ordinal of the document that a chunk is of."""
         return int(np.searchsorted(self.starts, position, side="right")) - 1
 
-    def place(self, position: int) -> tuple[str, int]:
-        """The document of a chunk, and the number of its place there."""
-        return self.facts.id(self.owner(position)), int(self._places[position])
+    def places(self, positions: Sequence[int]) -> dict[int, tuple[str, int]]:
+        """By the key of each chunk: its document, and the number of its place there."""
+        at = np.fromiter(positions, dtype=np.int64, count=len(positions))
+        owners = np.searchsorted(self.starts, at, side="right") - 1
+        found = zip(self.keys[at].tolist(), owners.tolist(), self._places[at].tolist(), strict=True)
+        return {key: (self.facts.id(owner), number) for key, owner, number in found}
 
 
 def open_base(folder: Path, sha256: str) -> Base:

@@ -96,29 +96,31 @@ class LayeredView:
             if live is self._live:
                 break
         mask = self._mask(live, access, filter_)
-        keys = self.base.keys
         dense, lexical = dict(fresh.dense), dict(fresh.lexical)
-        place = dict(fresh.place)
-        positions: set[int] = set()
+        positions: dict[int, int] = {}
         if vector is not None:
             near, cosines = self.base.dense.search(vector.reshape(1, -1), depth, mask)
-            found = {int(p): float(s) for p, s in zip(near[0], cosines[0], strict=True) if p >= 0}
-            dense |= {int(keys[p]): score for p, score in found.items()}
-            positions |= found.keys()
+            there = near[0] >= 0
+            dense |= self._keyed(positions, near[0][there], cosines[0][there].tolist())
         if query:
             matching = self.base.lexical.search(query, depth, mask, statistics)
-            lexical |= {int(keys[p]): score for p, score in matching}
-            positions |= {p for p, _ in matching}
+            lexical |= self._keyed(
+                positions, np.array([p for p, _ in matching], dtype=np.int64), [score for _, score in matching]
+            )
         dense, lexical = _best(dense, depth), _best(lexical, depth)
-        for position in positions:
-            key = int(keys[position])
-            if key in dense or key in lexical:
-                place[key] = self.base.place(position)
+        kept = [position for key, position in positions.items() if key in dense or key in lexical]
+        place = {**fresh.place, **self.base.places(kept)}
         share = 0.0
         if lexical:
             full_match = self.base.lexical.full_match(query, statistics)
             share = max(lexical.values()) / full_match if full_match else 1.0
         return Candidates(dense, lexical, place, share)
+
+    def _keyed(self, known: dict[int, int], positions: NDArray[np.int64], scores: Sequence[float]) -> dict[int, float]:
+        """The scores by the chunks' keys; in ``known`` the positions are noted by them."""
+        keys = self.base.keys[positions].tolist()
+        known.update(zip(keys, positions.tolist(), strict=True))
+        return dict(zip(keys, scores, strict=True))
 
     def _mask(self, live: Mask | None, access: Access, filter_: Filter | None) -> Mask | None:
         """The positions of the base that are alive, readable and pass the filter; ``None`` when all are."""
