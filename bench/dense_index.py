@@ -67,11 +67,12 @@ def recall_by_share(vectors: Vectors, queries: Vectors) -> list[float]:
     found = []
     for share in _SHARES:
         index.nprobe = max(1, round(share * lists))
-        found.append(_recall(index.search(queries, _K)[1], truth))
+        found.append(found_share(index.search(queries, _K)[1], truth))
     return found
 
 
-def _recall(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+def found_share(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """The share of what is in ``truth`` (q, k; -1: nothing) that is in ``found``."""
     shared = [len(set(mine[mine >= 0]) & set(true[true >= 0])) for mine, true in zip(found, truth, strict=True)]
     return float(np.sum(shared) / max(1, np.count_nonzero(truth >= 0)))
 
@@ -161,8 +162,10 @@ class Raw:
     flat: Any
     refined: Any
 
-    def search(self, queries: Vectors, allowed: Mask | None, probes: int | None, depth: int) -> NDArray[np.int64]:
-        """The 10 best, by the index with so many probes and candidates, or by the flat index (``probes`` None)."""
+    def search(
+        self, queries: Vectors, allowed: Mask | None, probes: int | None, depth: int, k: int = _K
+    ) -> NDArray[np.int64]:
+        """The ``k`` best, by the index with so many probes and candidates, or by the flat index (``probes`` None)."""
         chosen = None
         if allowed is not None and probes is None:
             chosen = faiss.IDSelectorArray(np.flatnonzero(allowed))
@@ -170,10 +173,10 @@ class Raw:
             chosen = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         if probes is None:
             parameters = faiss.SearchParameters(sel=chosen) if chosen is not None else None
-            return np.asarray(self.flat.search(queries, _K, params=parameters)[1])
+            return np.asarray(self.flat.search(queries, k, params=parameters)[1])
         base = faiss.SearchParametersIVF(nprobe=probes, sel=chosen)
-        parameters = faiss.IndexRefineSearchParameters(k_factor=depth / _K, base_index_params=base)
-        return np.asarray(self.refined.search(queries, _K, params=parameters)[1])
+        parameters = faiss.IndexRefineSearchParameters(k_factor=depth / k, base_index_params=base)
+        return np.asarray(self.refined.search(queries, k, params=parameters)[1])
 
 
 def raw_faiss(folder: Path, vectors: Vectors) -> Raw:
@@ -218,14 +221,14 @@ def searches(folder: Path, vectors: Vectors, queries: Vectors) -> Rows:
         ) -> NDArray[np.int64]:
             return raw.search(query, mask, probes, depth)
 
-        truth = _truth(vectors, queries, mask)
+        truth = exact_best(vectors, queries, mask)
         (mine, my_cpu), (other, their_cpu) = _alternately(ours, theirs, queries)
         result = np.concatenate([ours(query[None]) for query in queries])
         found[name] = {
             "share": round(share, 6),
             "probes": probes,
             "candidates": None if effort is None else depth,
-            "recall": round(_recall(result, truth), 4),
+            "recall": round(found_share(result, truth), 4),
             "p50_ms": _quantile(mine, 0.5),
             "p95_ms": _quantile(mine, 0.95),
             "faiss_p50_ms": _quantile(other, 0.5),
@@ -263,7 +266,7 @@ def _quantile(values: list[float], part: float) -> float:
     return round(float(np.quantile(values, part)), 3)
 
 
-def _truth(vectors: Vectors, queries: Vectors, mask: Mask | None) -> NDArray[np.int64]:
+def exact_best(vectors: Vectors, queries: Vectors, mask: Mask | None) -> NDArray[np.int64]:
     """The exact 10 best (fewer: -1) of each query among the allowed, block by block."""
     chosen = np.arange(len(vectors)) if mask is None else np.flatnonzero(mask)
     scores = np.full((len(queries), _K), -np.inf, dtype=np.float32)

@@ -39,7 +39,7 @@ def entries(count: int, seed: int = 1, shortest: int = 60, longest: int = 160) -
     random = np.random.default_rng(seed)
     odds = 1 / (np.arange(WORDS) + 2.7)
     steps = np.cumsum(odds / odds.sum())
-    names = np.array([_word(rank) for rank in range(WORDS)])
+    names = np.array([word(rank) for rank in range(WORDS)])
     for start in range(0, count, PER_DOCUMENT):
         lengths = random.integers(shortest, longest + 1, min(PER_DOCUMENT, count - start))
         chunks = [names[np.minimum(np.searchsorted(steps, random.random(n)), WORDS - 1)] for n in lengths]
@@ -49,7 +49,7 @@ def entries(count: int, seed: int = 1, shortest: int = 60, longest: int = 160) -
             yield LexicalEntry(start + at, title, " ".join(words), around)
 
 
-def _word(rank: int) -> str:
+def word(rank: int) -> str:
     """A made-up word of letters: no two are stemmed to the same in practice, and frequent ones are short."""
     letters = "bcdfgklmnprtvz"
     found = ""

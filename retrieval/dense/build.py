@@ -44,8 +44,8 @@ def build_dense(
     mapped array does not come into memory. The same vectors and target give the same index with the same number of
     ``threads`` (of FAISS; ``None``: all cores). With ``gpu`` the first GPU helps, and the files stay the same but for
     rounding. ``progress`` is called with a stage (``copy``, ``train``, ``add``, ``tune``), how much of it is done, and of
-    how much. ``source`` is the ``.npy`` file that ``vectors`` are mapped from: it is linked instead of copied where it can be (see
-    ``write_stored``).
+    how much. ``source`` is the ``.npy`` file that ``vectors`` are mapped from: where it can be, it is linked instead of
+    copied (see ``write_stored``).
 
     Raises ``ValueError`` for a wrong shape, or a row that is neither zeros nor a unit vector, and ``RuntimeError`` for ``gpu``
     without one. Nothing is synced to disk: who writes the generation does that.

@@ -44,9 +44,9 @@ class Stored:
 def write_stored(folder: Path, vectors: Vectors, source: Path | None = None) -> Stored:
     """Write ``vectors`` (n, dim), block by block, but for rows of zeros, and open them.
 
-    ``source`` is an ``.npy`` file of float32 in C order that holds just them: without rows of zeros it becomes the stored file by a
-    second name (a hard link), and nothing is copied; it must not be changed afterwards, and may be removed. Where the file
-    system cannot do that, it is copied.
+    ``source`` is an ``.npy`` file of float32 in C order that holds just them: without rows of zeros it becomes the stored file
+    by a second name (a hard link), and nothing is copied; it must not be changed afterwards, and may be removed. Where the
+    file system cannot do that, it is copied.
 
     Raises ``ValueError`` for a row that is neither zeros nor finite and of length 1 (within .001).
     """
