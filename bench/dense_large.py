@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100)
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,8 @@ def main() -> None:
         "worker": _in_a_process(worker_process, str(folder), queries),
         "searches": searches(folder, vectors, queries),
     }
-    options.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    out = options.out or Path(__file__).with_name(f"dense_large-{options.count}.json")
+    out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(measured, indent=1))
     if options.work is None:
         shutil.rmtree(work)

@@ -1,6 +1,6 @@
 """The whole index at its size: a large collection in a real database, its files built, opened, searched, changed and merged.
 
-    python -m bench.whole_index [--data FOLDER] [--chunks 1000000] [--queries 100] [--work FOLDER] [--out FILE] [--only PHASE…]
+    python -m bench.whole_index [--data FOLDER] [--chunks 100000] [--queries 100] [--work FOLDER] [--out FILE] [--only PHASE…]
 
 The collection is made up (``bench/whole_collection.py``) and filled into SQLite; ``--data`` names the folder whose texts the
 vectors' statistics are taken from beside the sample company's. Everything else is the product's own path, in phases, each in a
@@ -12,7 +12,7 @@ beside them, and merges.
 
 ``s`` and ``ms`` are by the clock, ``cpu`` of the processor; ``load`` is the machine's load average when the phase began.
 ``--work`` keeps the collection and each phase's result, so that ``--only searches`` repeats one of them. Writes
-``bench/whole_index.json``.
+``bench/whole_index-CHUNKS.json``.
 """
 
 from __future__ import annotations
@@ -233,11 +233,11 @@ def main() -> None:
     """Run the phases, each in a process of its own, or one of these processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--chunks", type=int, default=1_000_000)
+    parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--only", nargs="+", choices=PHASES, default=PHASES)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--phase", choices=(*PHASES, "merge", "worker"), help=argparse.SUPPRESS)
     parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -262,7 +262,8 @@ def main() -> None:
         for phase in PHASES
         if (work / f"{phase}.json").is_file()
     }
-    options.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    out = options.out or Path(__file__).with_name(f"whole_index-{options.chunks}.json")
+    out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     if options.work is None:
         shutil.rmtree(work)
 
