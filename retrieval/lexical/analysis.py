@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
@@ -30,6 +31,8 @@ _UNSPACED = (
 _RUN = re.compile(f"[{_UNSPACED}]+")
 # Letters, digits and signs of another width: "ＥＸ－１０４", half-width katakana.
 _WIDTH = re.compile("[\uff01-\uffef]+")
+# More than three chunks have lines, and less than a megabyte.
+_LINES_KEPT = 512
 _TURKISH = str.maketrans({"İ": "i", "I": "ı"})
 
 
@@ -45,9 +48,14 @@ class Analysis:
     def __init__(self, language: str | None = None) -> None:
         self.language = check_language(language) or DEFAULT_LANGUAGE
         self._analyzer = _analyzer(self.language)
+        # A chunk comes again in the surroundings of its neighbours, and that is most of what is analysed.
+        self._known = lru_cache(_LINES_KEPT)(self._words)
 
     def words(self, text: str) -> list[str]:
-        """The words that a text is indexed by."""
+        """The words that a text is indexed by, line by line: none goes on in the next."""
+        return [word for line in text.split("\n") for word in self._known(line)]
+
+    def _words(self, text: str) -> list[str]:
         rest, runs = self._split(text)
         found: list[str] = self._analyzer.analyze(rest)
         for run in runs:
