@@ -43,8 +43,12 @@ class Base:
         """The ordinal of the document that a chunk is of."""
         return int(np.searchsorted(self.starts, position, side="right")) - 1
 
-    def places(self, positions: Sequence[int]) -> dict[int, tuple[str, int]]:
-        """By the key of each chunk: its document, and the number of its place there."""
+    def place(self, position: int) -> tuple[str, int]:
+        """The document of a chunk, and the number of its place there."""
+        return self.facts.id(self.owner(position)), int(self._places[position])
+
+    def located(self, positions: Sequence[int]) -> dict[int, tuple[str, int]]:
+        """``place`` of many chunks at once, by their keys."""
         at = np.fromiter(positions, dtype=np.int64, count=len(positions))
         owners = np.searchsorted(self.starts, at, side="right") - 1
         found = zip(self.keys[at].tolist(), owners.tolist(), self._places[at].tolist(), strict=True)

@@ -109,7 +109,7 @@ class LayeredView:
             )
         dense, lexical = _best(dense, depth), _best(lexical, depth)
         kept = [position for key, position in positions.items() if key in dense or key in lexical]
-        place = {**fresh.place, **self.base.places(kept)}
+        place = {**fresh.place, **self.base.located(kept)}
         share = 0.0
         if lexical:
             full_match = self.base.lexical.full_match(query, statistics)
