@@ -13,6 +13,7 @@ from retrieval.dense.gpu import MOST_RESULTS, Gpu
 from retrieval.dense.kinds import IndexKind, candidates, exact_cost, index_cost, kind_of, open_index
 from retrieval.dense.report import DenseReport, Effort, effort_for, read_report
 from retrieval.dense.stored import ROUNDING, Mask, Rows, Stored, Vectors, best, open_stored, scan
+from retrieval.dense.threads import threads_for
 
 # A batch of queries that is worth a trip to the GPU.
 _GPU_BATCH = 4
@@ -79,7 +80,9 @@ class DenseFile:
         wanted = min(k, total)
         if wanted < 1 or not len(queries):
             return positions, cosines
-        for number, (rows, scores) in enumerate(self._found(queries, wanted, mask, total)):
+        with threads_for(len(queries)):
+            found = self._found(queries, wanted, mask, total)
+        for number, (rows, scores) in enumerate(found):
             positions[number, :wanted] = rows if self._stored.positions is None else self._stored.positions[rows]
             cosines[number, :wanted] = np.clip(scores, -1.0, 1.0)
         return positions, cosines

@@ -10,6 +10,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.dense.threads import threads_for
+
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
@@ -115,12 +117,13 @@ class FaissDense:
         with self._lock:
             depth = min(k, len(self._keys) if allowed is None else min(len(allowed), len(self._keys)))
             if depth > 0 and len(queries):
-                if allowed is None:
-                    near, ids = self._searchable().search(queries, depth)
-                else:
-                    parameters = faiss.SearchParameters()
-                    parameters.sel = self._selector(allowed)
-                    near, ids = self._index.search(queries, depth, params=parameters)
+                with threads_for(len(queries)):
+                    if allowed is None:
+                        near, ids = self._searchable().search(queries, depth)
+                    else:
+                        parameters = faiss.SearchParameters()
+                        parameters.sel = self._selector(allowed)
+                        near, ids = self._index.search(queries, depth, params=parameters)
                 found[:, :depth] = ids
                 scores[:, :depth] = np.where(ids >= 0, np.clip(near, -1.0, 1.0), -np.inf)
         return found, scores

@@ -101,7 +101,23 @@ def test_a_language_that_is_not_known_is_named_with_those_that_are():
 def test_lines_that_come_again_give_the_same_words_and_words_do_not_go_on_in_the_next_line():
     analysis = Analysis()
     around = "Engines were running\n東京都の\nbay 7\nEngines were running"
-    wanted = ["engin", "were", "run", "東", "京", "都", "の", "東京", "京都", "都の", "bay", "7", "engin", "were", "run"]
+    wanted = [
+        "engin",
+        "were",
+        "run",
+        "東",
+        "京",
+        "都",
+        "の",
+        "東京",
+        "京都",
+        "都の",
+        "bay",
+        "7",
+        "engin",
+        "were",
+        "run",
+    ]
     for _ in range(2):
         found = analysis.words(around)
         assert found == wanted
