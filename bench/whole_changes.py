@@ -27,7 +27,7 @@ from bench.measuring import memory, quantile
 from bench.whole_collection import ENCODER, NAME, PER_DOCUMENT, Texts, made_vectors, prepared
 from bench.whole_opened import Opened, opened
 from bench.whole_searches import filters, layered, timed
-from infra.tables import Collection, Document
+from infra.tables import Change, Collection, Document
 from ingest.commit import commit_document, delete_document
 from ingest.prepare import Prepared
 from retrieval.access import EVERYTHING
@@ -48,7 +48,7 @@ def changes(work: Path, count: int) -> Rows:
         old = session.scalars(
             select(Document.external_id).join(Collection).where(Collection.name == NAME).order_by(Document.id)
         ).all()
-        first = session.scalar(select(func.count()).select_from(Document)) or 0
+        first = session.scalar(select(func.max(Change.seq))) or 0  # higher than any number given before
     leaving = [old[int(at)] for at in np.linspace(0, len(old) - 1, _STAGES[-1])]
     vectors = _new_vectors(work)
     texts = Texts(9)
