@@ -47,9 +47,10 @@ class ServiceSubject:
         engine = self.engine
         with engine.database.read() as session:
             states = find_collections(session, [collection])
-        vector = engine.encoder.encode([query], kind="query")[0]
+        views = engine.index.current(states)
+        vectors = engine.encode_query(query, views)
         settings = [state.ranking for state in states]
-        found = find_candidates(engine.index.current(states), query, vector, DEPTH, access=access, settings=settings)
+        found = find_candidates(views, query, vectors, DEPTH, access=access, settings=settings)
         return found[0], DEPTH
 
     def passages(self, hits: Sequence[Hit], access: Access) -> Sequence[Passage]:

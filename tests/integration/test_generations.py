@@ -112,7 +112,7 @@ def test_files_answer_as_memory_does(files: IndexFiles) -> None:
     assert (layered.delta_chunks, layered.documents) == (0, 30)
     same_answers(engine, fake_engine(files.database))
     assert search(engine, SearchQuery("rule"), EVERYTHING).index.generation == 2
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_what_changes_afterwards_is_seen_at_once(files: IndexFiles) -> None:
@@ -132,7 +132,7 @@ def test_what_changes_afterwards_is_seen_at_once(files: IndexFiles) -> None:
     layered = view(engine)
     assert (layered.documents, layered.delta_chunks) == (30, 3)
     same_answers(engine, fake_engine(files.database))
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_promoting_and_rolling_back_reach_every_reader(files: IndexFiles) -> None:
@@ -297,7 +297,7 @@ def test_a_merge_takes_the_changes_into_the_files(files: IndexFiles) -> None:
         assert remove_unused(files.folder, session) == [strange]
     assert next_one.exists(), "a merge moves its files to their place before it notes them"
     next_one.rmdir()
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_the_first_merge_builds_the_first_files(files: IndexFiles) -> None:
@@ -415,4 +415,4 @@ def test_readers_see_every_document_once_through_promotions_and_merges(files: In
     assert wrong == []
     engine = reader(files)
     same_answers(engine, fake_engine(files.database))
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
