@@ -160,6 +160,12 @@ def promotable(session: Session, collection: Collection, number: int | None = No
             f"Generation {chosen.number} of {collection.name!r} is not complete: build it to its end first.",
             code="generation_not_ready",
         )
+    if chosen.chunk_set == collection.chunk_set and collection.encoder not in (None, chosen.encoder):
+        raise Conflict(
+            f"Generation {chosen.number} of {collection.name!r} holds vectors of encoder {chosen.encoder!r}, and the"
+            f" collection's are of {collection.encoder!r}: they are never mixed.",
+            code="encoder_mismatch",
+        )
     return chosen
 
 

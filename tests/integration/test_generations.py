@@ -310,7 +310,7 @@ def test_the_first_merge_builds_the_first_files(files: IndexFiles) -> None:
 def test_when_a_merge_is_due(files: IndexFiles) -> None:
     def due(at_least: int) -> list[str]:
         with files.database.read() as session:
-            return [collection.name for collection in due_merges(session, at_least, "fake")]
+            return [collection.name for collection in due_merges(session, at_least)]
 
     fill(files, 40)
     with files.database.read() as session:
@@ -323,8 +323,6 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
     assert due(1) == [], "one of forty is not worth writing all again"
     for n in range(8):
         put(files, f"more {n}", f"More of it: {n}.")
-    with files.database.read() as session:
-        assert due_merges(session, 9, "another encoder") == []
     assert due(9) == ["default"]
     assert due(10) == []
 
@@ -339,7 +337,7 @@ def test_another_language_is_searched_at_once_and_written_by_the_next_merge(file
     assert found(engine, "Depots Wagens", mode="lexical") == []
     assert isinstance(view(engine), CollectionView)
     with files.database.read() as session:
-        assert [collection.name for collection in due_merges(session, 10**6, "fake")] == ["default"]
+        assert [collection.name for collection in due_merges(session, 10**6)] == ["default"]
     merge(files, "default")
     assert isinstance(view(engine), LayeredView)
     assert (found(engine, "Depots", mode="lexical"), found(engine, "depot", mode="lexical")) == ([], ["a"])
