@@ -69,6 +69,16 @@ def rollback(ingestion: Ingestion, collection: str) -> dict[str, Any]:
     return _switch(ingestion, collection, states.replaced, states.rollback)
 
 
+def complete(ingestion: Ingestion, collection: str, number: int) -> None:
+    """Cut and embed what a generation's chunk set lacks, so that all can be searched by it; raises ``NotFound``."""
+    with ingestion.database.read() as session:
+        row = get_collection(session, collection)
+        chosen = states.numbered(session, row, number)
+        live = chosen.chunk_set == row.chunk_set
+    if not live:
+        _fill(ingestion, collection, chosen, silent)
+
+
 def _content(
     session: Session, collection: Collection, encoder: str, chunking: ChunkingSettings | None
 ) -> ChunkSet | None:

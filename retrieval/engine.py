@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,8 @@ from retrieval.views import View, Views
 class Engine:
     """Database, encoder, index, writer, verifier and, if one is configured, the reranker of one running service or command.
 
-    ``others`` are the encoders of collections that were not embedded by ``encoder``.
+    ``others`` are the encoders of collections that were not embedded by ``encoder``. ``generations``: of these collections the
+    generation of this number is searched in place of the live one.
     """
 
     database: Database
@@ -31,6 +32,7 @@ class Engine:
     verifier: Verifier
     reranker: Reranker | None = None
     others: OtherEncoders = field(default_factory=OtherEncoders)
+    generations: Mapping[str, int] = field(default_factory=dict)
 
     def encode_query(self, query: str, views: Sequence[View]) -> list[NDArray[np.float32]]:
         """The query's vector for each view, by the encoder of its vectors; the view's own ``Views.current`` had it."""

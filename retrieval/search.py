@@ -111,7 +111,7 @@ class _Found:
 def _find(engine: Engine, query: SearchQuery, access: Access, condition: Filter | None) -> _Found:
     started = time.perf_counter()
     with engine.database.read() as session:
-        states = find_collections(session, query.collections)
+        states = find_collections(session, query.collections, engine.generations)
     views = engine.index.current(states)
     refreshed = time.perf_counter()
     # After the views, of which each says whose vectors it has: another generation may have come between.

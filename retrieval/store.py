@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -64,8 +64,13 @@ class CollectionState:
     chunk_set: int = 1
 
 
-def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
-    """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
+def find_collections(
+    session: Session, names: Sequence[str] | None, pinned: Mapping[str, int] | None = None
+) -> list[CollectionState]:
+    """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist.
+
+    Of a collection in ``pinned`` it is the generation of that number, live or not: to look at one before it is promoted.
+    """
     query = (
         select(Collection, Generation)
         .outerjoin(
@@ -87,7 +92,7 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [
+    states = [
         CollectionState(
             row.id,
             row.name,
@@ -101,6 +106,20 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         )
         for row, generation in pairs
     ]
+    return [_at(session, state, pinned[state.name]) if pinned and state.name in pinned else state for state in states]
+
+
+def _at(session: Session, state: CollectionState, number: int) -> CollectionState:
+    """The collection as it would be with another generation live; raises ``NotFound``."""
+    if number == state.generation:
+        return state
+    row = session.scalar(select(Generation).where(Generation.collection_id == state.id, Generation.number == number))
+    if row is None:
+        raise NotFound(
+            f"Collection {state.name!r} has no generation {number}: footnote index status lists them.",
+            code="generation_not_found",
+        )
+    return replace(state, generation=number, encoder=row.encoder, base=_base_state(row), chunk_set=row.chunk_set)
 
 
 def _base_state(generation: Generation | None) -> BaseState | None:

@@ -8,7 +8,7 @@ the switch is one transaction, and every process follows it with its next search
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def promotable(session: Session, collection: Collection, number: int | None = No
                 code="generation_not_found",
             )
     else:
-        chosen = _numbered(rows, collection, number)
+        chosen = numbered(session, collection, number)
     if chosen.state == BUILDING:
         raise Conflict(
             f"Generation {chosen.number} of {collection.name!r} is not complete: build it to its end first.",
@@ -196,7 +196,7 @@ def replaced(session: Session, collection: Collection) -> Generation:
 
 def drop(session: Session, collection: Collection, number: int) -> Generation:
     """Forget a generation that is not live; the caller removes its files afterwards. Raises ``NotFound`` and ``Conflict``."""
-    row = _numbered(generations(session, collection), collection, number)
+    row = numbered(session, collection, number)
     if row.state == LIVE:
         raise Conflict(
             f"Generation {number} of {collection.name!r} is live: promote another one, or roll back, and drop it then.",
@@ -302,7 +302,9 @@ def _switch(session: Session, collection: Collection, chosen: Generation) -> Non
     note_index_change(session, collection.id)
 
 
-def _numbered(rows: Sequence[Generation], collection: Collection, number: int) -> Generation:
+def numbered(session: Session, collection: Collection, number: int) -> Generation:
+    """The generation of this number; raises ``NotFound``, naming those that there are."""
+    rows = generations(session, collection)
     for row in rows:
         if row.number == number:
             return row

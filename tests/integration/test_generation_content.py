@@ -10,14 +10,15 @@ import pytest
 from fakes import FakeEncoder, FakeWriter, fake_ingestion
 from sqlalchemy import func, select
 
+from evals.service import ServiceSubject
 from infra.database import Database
-from infra.errors import Conflict
+from infra.errors import Conflict, NotFound
 from infra.tables import ChunkRow, Collection, Document, Generation, Vector
 from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.collections import create_collection, get_collection, set_chunking
 from ingest.commit import delete_document
 from ingest.document import DocumentInput
-from ingest.generation import build, promote, rollback
+from ingest.generation import build, complete, promote, rollback
 from ingest.pipeline import Ingestion, ingest_batch
 from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
@@ -362,3 +363,19 @@ def test_what_the_encoder_may_be_is_asked_by_its_whole_name() -> None:
     assert others.named("model@2") is None
     assert others.named("model@1") is others.named("model@1") is not None
     assert loaded == ["x"]
+
+
+def test_a_generation_is_measured_before_it_is_live(house: House) -> None:
+    build(house.new, house.files, "default", RecallTarget())
+    house.put(house.new, "late")
+    complete(house.new, "default", 2)
+    live, pinned = house.engine(), replace(house.engine(), generations={"default": 2})
+    question = "Rule late.4 speaks of wagon late4 and its brakes."
+    assert house.found(pinned, question, "dense")[0] == "late"
+    shown = search(pinned, SearchQuery(question), EVERYTHING)
+    assert (shown.index.generation, search(live, SearchQuery(question), EVERYTHING).index.generation) == (2, 1)
+    assert ServiceSubject(pinned).describe("default")["encoder"] == "hashing-256"
+    assert ServiceSubject(live).describe("default")["encoder"] == "old@1"
+    assert house.row().encoder == "old@1"
+    with pytest.raises(NotFound, match="no generation 9"):
+        house.found(replace(live, generations={"default": 9}), question)
