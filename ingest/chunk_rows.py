@@ -52,7 +52,7 @@ def store_chunks(
     """Store the chunks of a document that has none in this set.
 
     In a set that is not live searches notice nothing. Call inside one ``Database.write()``; ``vectors`` holds new embeddings
-    (float32 bytes by hash): those not in it must be stored already, else ``VectorVanished`` is raised and the caller encodes again.
+    (float32 bytes by hash): those not in it must be stored already, else ``VectorVanished`` is raised, to encode again.
     """
     _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
     # A part at a time: the rows of a large document are many times as large as its text.
