@@ -2,8 +2,8 @@
 
 Storing is ``ingest.commit.commit_document`` of documents that are read, cut and encoded already, ten in a transaction, and
 deleting ``ingest.commit.delete_document``, ten in a transaction too. After each transaction the index is brought up to it as
-the next search would do (``refresh``). Searches are measured before, and each time after 1,000 chunks are new and 1,000 others
-deleted, and after ten times as many; then another process merges, and the first opens the new files with its next search.
+the next search would do (``refresh``). Searches are measured before, after 1,000 chunks are new and 1,000 others deleted, and
+after ten times as many; then another process merges, and the first opens the new files with its next search.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ from retrieval.access import EVERYTHING
 from retrieval.search import SearchQuery, search
 
 _BATCH = 10
-_STAGES = (100, 1_000)
 Rows = dict[str, Any]
 Vectors = NDArray[np.float32]
 
 
-def changes(work: Path, count: int) -> Rows:
-    """Store and delete 100 documents of ten chunks, and then so many more that it is 1,000 of each; then merge."""
+def changes(work: Path, count: int, stages: Sequence[int], *, merging: bool) -> Rows:
+    """Store and delete documents of ten chunks, until it is so many of each of ``stages``; then merge, if that is wanted."""
     here = opened(work)
     view = layered(here)
     found: Rows = {"before": _searches(here, count)}
@@ -49,11 +48,11 @@ def changes(work: Path, count: int) -> Rows:
             select(Document.external_id).join(Collection).where(Collection.name == NAME).order_by(Document.id)
         ).all()
         first = session.scalar(select(func.max(Change.seq))) or 0  # higher than any number given before
-    leaving = [old[int(at)] for at in np.linspace(0, len(old) - 1, _STAGES[-1])]
-    vectors = _new_vectors(work)
+    leaving = [old[int(at)] for at in np.linspace(0, len(old) - 1, stages[-1])]
+    vectors = _new_vectors(work, stages[-1] * PER_DOCUMENT)
     texts = Texts(9)
     done = 0
-    for stage in _STAGES:
+    for stage in stages:
         new = [prepared(first + number, texts.document()) for number in range(done, stage)]
         stored = _stored(here, new, vectors[done * PER_DOCUMENT : stage * PER_DOCUMENT])
         deleted = _deleted(here, leaving[done:stage])
@@ -62,6 +61,8 @@ def changes(work: Path, count: int) -> Rows:
         row |= {"new, not found": _lost(here, new), "deleted, found": _left(here, leaving[:done])}
         found[f"{stage * PER_DOCUMENT} chunks of each"] = {**row, "searches": _searches(here, count)}
         print(json.dumps(row), file=sys.stderr, flush=True)
+    if not merging:
+        return found
     subprocess.run([sys.executable, "-m", "bench.whole_index", "--phase", "merge", "--work", str(work)], check=True)
     begun = time.perf_counter()
     switched = layered(here)
@@ -72,10 +73,10 @@ def changes(work: Path, count: int) -> Rows:
     return found
 
 
-def _new_vectors(work: Path) -> Vectors:
+def _new_vectors(work: Path, count: int) -> Vectors:
     real = read_real(work / "real.npz")
     with tempfile.TemporaryDirectory() as folder:
-        made_vectors(calibrated(fit(real), real), Path(folder) / "new.npy", _STAGES[-1] * PER_DOCUMENT, seed=900)
+        made_vectors(calibrated(fit(real), real), Path(folder) / "new.npy", count, seed=900)
         vectors: Vectors = np.load(Path(folder) / "new.npy")
         return vectors
 

@@ -1,6 +1,7 @@
 """The whole index at its size: a large collection in a real database, its files built, opened, searched, changed and merged.
 
     python -m bench.whole_index [--data FOLDER] [--chunks 100000] [--queries 100] [--work FOLDER] [--out FILE] [--only PHASE…]
+        [--stages 100 1000] [--no-merge]
 
 The collection is made up (``bench/whole_collection.py``) and filled into SQLite; ``--data`` names the folder whose texts the
 vectors' statistics are taken from beside the sample company's. Everything else is the product's own path, in phases, each in a
@@ -237,6 +238,8 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--only", nargs="+", choices=PHASES, default=PHASES)
+    parser.add_argument("--stages", type=int, nargs="+", default=[100, 1_000], help="Documents changed.")
+    parser.add_argument("--no-merge", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--phase", choices=(*PHASES, "merge", "worker"), help=argparse.SUPPRESS)
     parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
@@ -255,6 +258,7 @@ def main() -> None:
         print(f"{phase} …", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "bench.whole_index", "--phase", phase, "--work", str(work)]
         command += ["--chunks", str(options.chunks), "--queries", str(options.queries)]
+        command += ["--stages", *map(str, options.stages), *(["--no-merge"] if options.no_merge else [])]
         subprocess.run([*command, *(["--data", str(options.data)] if options.data else [])], check=True)
         print((work / f"{phase}.json").read_text(), flush=True)
     measured = {
@@ -279,7 +283,9 @@ def _phase(options: argparse.Namespace) -> Rows:
         return build_phase(work, merging=options.phase == "merge")
     if options.phase == "start":
         return start_phase(work, options.queries)
-    return searches(work, options.queries) if options.phase == "searches" else changes(work, options.queries)
+    if options.phase == "searches":
+        return searches(work, options.queries)
+    return changes(work, options.queries, options.stages, merging=not options.no_merge)
 
 
 if __name__ == "__main__":
