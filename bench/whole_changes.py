@@ -50,7 +50,7 @@ def changes(work: Path, count: int, stages: Sequence[int], *, merging: bool) -> 
         first = session.scalar(select(func.max(Change.seq))) or 0  # higher than any number given before
     leaving = [old[int(at)] for at in np.linspace(0, len(old) - 1, stages[-1])]
     vectors = _new_vectors(work, stages[-1] * PER_DOCUMENT)
-    texts = Texts(9)
+    texts = Texts(first)
     done = 0
     for stage in stages:
         new = [prepared(first + number, texts.document()) for number in range(done, stage)]
