@@ -28,7 +28,6 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.filters import parse_filter
 from retrieval.generations.base import DENSE
 from retrieval.generations.layered_view import LayeredView
-from retrieval.positions import position_mask
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections
 from retrieval.view import DEPTH, rank_views
@@ -108,12 +107,12 @@ def _dense_leg(
 ) -> Rows:
     """Recall, and the leg and FAISS in turns."""
     filter_ = None if question.filter is None else parse_filter(question.filter)
-    documents = view.base.facts.allowed(question.access, filter_, NAME)
-    mask = None if documents is None else position_mask(documents, view.base.starts)
+    # As the view searches its files: without what was deleted since. What is new since is not in them, and not in the truth.
+    mask = view._mask(view._live, question.access, filter_)
     total = len(vectors) if mask is None else int(np.count_nonzero(mask))
     queries = here.encoder.encode(texts)
     hits = [
-        rank_views([view], "", query, mode="dense", k=_K, access=question.access, filter_=filter_).hits[:_K]
+        rank_views([view], "", [query], mode="dense", k=_K, access=question.access, filter_=filter_).hits[:_K]
         for query in queries
     ]
     keys = np.full((len(hits), _K), -1, dtype=np.int64)
