@@ -1,4 +1,4 @@
-"""The dense index: vectors by key, searched exactly by cosine; the only file that knows FAISS."""
+"""The dense index in memory: vectors by key, searched exactly by cosine."""
 
 from __future__ import annotations
 

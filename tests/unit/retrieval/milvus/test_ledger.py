@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from infra.errors import Busy
 from retrieval.milvus.ledger import LostClaim, Standing, open_ledger
@@ -57,6 +58,25 @@ def test_a_second_writer_waits_for_what_the_first_does(ledgers):
         one.publish("x", standing, replace(standing, stamp=1, seq=5))
         thread.join(10)
     assert answers == [None], "it found done what it wanted"
+
+
+def test_two_processes_may_open_the_first_ledger_at_once(sqlite_database):
+    """The second one creates it between the first one's look and its own creation."""
+    created = []
+
+    def meanwhile(connection, cursor, statement, *more):
+        if statement.strip().upper().startswith("CREATE TABLE") and not created:
+            created.append(statement)
+            open_ledger(sqlite_database).close()
+
+    event.listen(Engine, "before_cursor_execute", meanwhile)
+    try:
+        ledger = open_ledger(sqlite_database)
+    finally:
+        event.remove(Engine, "before_cursor_execute", meanwhile)
+    assert len(created) == 1
+    assert ledger.read("x") == Standing()
+    ledger.close()
 
 
 def test_a_writer_is_not_waited_for_without_end(ledgers, database):
