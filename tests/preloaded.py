@@ -149,6 +149,7 @@ def _become(asked: dict[str, object], added: dict[str, str], output: int, errors
         os.write(tell, str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
     os.close(tell)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for descriptor, place in ((output, 1), (errors, 2)):
         os.dup2(descriptor, place)
         os.close(descriptor)
