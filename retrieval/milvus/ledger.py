@@ -90,7 +90,10 @@ class Ledger:
         self._engine = engine
         self._expiry_s = expiry_s
         self._me = f"{owner_name()}#{uuid.uuid4().hex[:12]}"
-        with suppress(IntegrityError), engine.begin() as connection:  # PostgreSQL, where two processes create it at once
+        with (
+            suppress(IntegrityError),
+            engine.begin() as connection,
+        ):  # PostgreSQL, where two processes create it at once
             connection.execute(CreateTable(_LEDGER, if_not_exists=True))
 
     def read(self, name: str) -> Standing:
