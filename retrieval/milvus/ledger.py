@@ -157,6 +157,11 @@ class Ledger:
             raise LostClaim("The writing of the index was taken over by another process.", code="index_behind")
         return published
 
+    def names(self) -> list[str]:
+        """The indexes of this database, whoever made them."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(select(_LEDGER.c.name).order_by(_LEDGER.c.name)))
+
     def forget(self, name: str) -> None:
         """Forget an index that is dropped."""
         with self._engine.begin() as connection:
