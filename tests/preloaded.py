@@ -80,7 +80,9 @@ def start(
     ended, tell = os.pipe()
     socket.send_fds(_server(), [message], [output.fileno(), (errors or output).fileno(), tell])
     os.close(tell)
-    return Forked(int(os.read(ended, 16)), ended)
+    told = os.read(ended, 16)
+    assert told, "the process that forks has ended: what it printed says why"
+    return Forked(int(told), ended)
 
 
 def run(arguments: Sequence[str], *, env: Mapping[str, str], timeout: float = 300) -> subprocess.CompletedProcess[str]:
