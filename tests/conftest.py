@@ -20,6 +20,7 @@ pytest_plugins = [
     "web_site",
     "object_store",
     "milvus_server",
+    "shared_models",
 ]
 
 
