@@ -116,7 +116,7 @@ def test_truncating_leaves_no_trace(tmp_path):
     assert index.lengths == plain.lengths
 
 
-@pytest.mark.parametrize("step", ["gather", "_merge", "put_in_order", "write_durably"])
+@pytest.mark.parametrize("step", ["gather", "merge_segments", "put_in_order", "write_durably"])
 def test_finishing_can_be_repeated_after_a_crash_at_any_step(tmp_path, monkeypatch, step):
     builder = LexicalBuilder(tmp_path)
     for start in range(0, 1000, 100):
