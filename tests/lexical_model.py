@@ -14,8 +14,8 @@ import numpy as np
 
 from retrieval.lexical.build import LexicalBuilder
 from retrieval.lexical.file import LexicalFile
-from retrieval.lexical.merge import LexicalMerger
 from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
+from retrieval.lexical.merge import LexicalMerger
 
 
 class Memory:
@@ -73,7 +73,9 @@ def merged_files(
     for round_, added in ((1, [*of_round[1], *strange[:5]]), (2, of_round[2])):
         merger = LexicalMerger(folder / str(round_ - 1), folder / str(round_), language)
         merger.add(entry for _, entry in added)
-        now = sorted((each for each in [*held, *added] if each[0] >= 0), key=itemgetter(0)) + (added[-5:] if round_ == 1 else [])
+        now = sorted((each for each in [*held, *added] if each[0] >= 0), key=itemgetter(0)) + (
+            added[-5:] if round_ == 1 else []
+        )
         place = {id(entry): number for number, (_, entry) in enumerate(now)}
         carried = [place.get(id(entry), -1) for _, entry in held]
         merger.finish(np.array(carried), np.array([place[id(entry)] for _, entry in added]))

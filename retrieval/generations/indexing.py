@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import Encoder
 from retrieval.generations.build import BuildPlan, Built, build_generation
 from retrieval.generations.files import Progress, silent
+from retrieval.generations.reuse import Sealed
 from retrieval.generations.states import (
     beat,
     begin_build,
@@ -96,6 +97,9 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
         if row is not None:
             target = msgspec.convert(row.target, RecallTarget)
             plan = _plan(files, found, row, latest_seq(session, found.id), target, row.revision + 1)
+            if row.manifest_sha256 is not None:
+                live = folder_of(files.folder, found.id, row.number, row.revision)
+                plan = replace(plan, earlier=Sealed(live, row.manifest_sha256))
     if not there:
         return build(files, collection, RecallTarget(), live=True, progress=progress)
     if row is None:

@@ -157,7 +157,9 @@ class LexicalFile:
         def fetch(limit: int) -> tuple[Ids, Scores]:
             hits = self._searcher.search(query, min(limit, self.count), count=False).hits
             rows = np.array(self._searcher.fast_field_values("key", [at for _, at in hits]), dtype=np.int64)
-            return rows if self._rows is None else self._rows[rows], np.array([score for score, _ in hits], dtype=np.float64)
+            return rows if self._rows is None else self._rows[rows], np.array(
+                [score for score, _ in hits], dtype=np.float64
+            )
 
         return fetch
 

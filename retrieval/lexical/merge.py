@@ -80,7 +80,9 @@ class LexicalMerger:
         """Add chunks that the finished file lacks; their keys are looked at no more than their order, see ``finish``."""
         for entry in entries:
             row = len(self._known) + len(self._lengths)
-            document, lengths = document_of(LexicalEntry(row, entry.context, entry.text, entry.surroundings), self._analysis)
+            document, lengths = document_of(
+                LexicalEntry(row, entry.context, entry.text, entry.surroundings), self._analysis
+            )
             document.add_integer("block", row // BLOCK_SIZE)
             self._open().add_document(document)
             self._lengths.append(lengths)
@@ -101,7 +103,9 @@ class LexicalMerger:
         too few rows would be used: build the file anew then.
         """
         there = self._known >= 0
-        rows = np.concatenate([np.where(there, carried[self._known] if len(carried) else -1, -1), fresh]).astype(np.int64)
+        rows = np.concatenate([np.where(there, carried[self._known] if len(carried) else -1, -1), fresh]).astype(
+            np.int64
+        )
         count = int(np.count_nonzero(rows >= 0))
         if not count or len(rows) > _SPARSE * count + _FEW_ROWS:
             raise NotPurged(f"only {count} of {len(rows)} rows would be used")
@@ -146,7 +150,9 @@ def _level(index: Path, totals: list[int], count: int) -> int:
     chunks = count - 1 if 1 < count < _EXACTLY else 1
     while True:
         everything = count + 1 + chunks
-        lacking = [max(0, round(total * everything / count) - there) for total, there in zip(totals, counted, strict=True)]
+        lacking = [
+            max(0, round(total * everything / count) - there) for total, there in zip(totals, counted, strict=True)
+        ]
         if max(lacking) <= _MOST_TERMS * chunks:
             break
         chunks = -(-max(lacking) // _MOST_TERMS) + chunks // 8  # more chunks lack a little more
@@ -155,4 +161,3 @@ def _level(index: Path, totals: list[int], count: int) -> int:
     writer.commit()
     writer.wait_merging_threads()
     return chunks + 1
-

@@ -14,6 +14,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,11 +106,11 @@ def _rewritten(index: Path, work: Path, segments: Sequence[_Segment], counts: Se
     parts = []
     for segment, count in zip(segments, counts, strict=True):
         marked = _copy(index, work / segment.id, [segment.id])
-        _delete(marked, lambda schema, dead=segment.dead: _those(schema, dead))
+        _delete(marked, partial(_those, rows=segment.dead))
         for place, rows in enumerate(np.array_split(segment.alive, count)):
             if len(rows):
                 part = _copy(marked, work / f"{segment.id}-{place}", None)
-                _delete(part, lambda schema, rows=rows: _outside(schema, rows))
+                _delete(part, partial(_outside, rows=rows))
                 parts.append(part)
     merged = work / "merged"
     gather(parts, merged)

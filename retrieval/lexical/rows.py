@@ -1,8 +1,8 @@
 """Rows: the numbers that chunks keep in a lexical file when it is merged, and how long each chunk is.
 
-A new file's rows are its positions. After a merge positions have moved, as documents are sorted by their ids, and what the library
-holds by number has not: ``rows.npy`` then says the position of each row, -1 where there is none. ``lengths.npy`` has the number
-of terms in each field of each row, (rows, 3): from these the averages stay exact when chunks go.
+A new file's rows are its positions. A merge moves positions, as documents are sorted by their ids, and what the library holds
+by number does not move: ``rows.npy`` then says the position of each row, -1 where there is none. ``lengths.npy`` has the
+number of terms in each field of each row, (rows, 3): from these the averages stay exact when chunks go.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def read_lengths(folder: Path, rows: int) -> Lengths:
     """The terms of each of so many rows by field; ``ValueError`` for a file that does not fit, ``FileNotFoundError``."""
     lengths: Lengths = np.load(folder / LENGTHS, allow_pickle=False)
     if lengths.dtype != np.int32 or lengths.shape != (rows, len(FIELDS)):
-        raise ValueError(f"{LENGTHS} is {lengths.dtype} of {lengths.shape} and must be int32 of ({rows}, {len(FIELDS)})")
+        raise ValueError(
+            f"{LENGTHS} is {lengths.dtype} of {lengths.shape} and must be int32 of ({rows}, {len(FIELDS)})"
+        )
     return lengths
 
 
