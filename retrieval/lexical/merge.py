@@ -123,9 +123,11 @@ class LexicalMerger:
         lengths[rows < 0] = 0
         totals = lengths.sum(axis=0, dtype=np.int64).tolist()
         exact = self._exact and bool(alive.all())
-        ballast = 0 if exact else _level(index, totals, count)
+        if not exact:
+            _level(index, totals, count)
         put_in_order(index, first_rows(index))
-        if sum(segment["max_doc"] for segment in read_meta(index)["segments"]) != count + ballast:
+        ballast = sum(segment["max_doc"] for segment in read_meta(index)["segments"]) - count
+        if ballast < 0 or (exact and ballast):
             raise NotPurged("the merged segments do not hold what they should")
         self._write(rows, lengths, totals, count, ballast)
 
@@ -137,8 +139,8 @@ class LexicalMerger:
         shutil.rmtree(self._folder / PARTS)
 
 
-def _level(index: Path, totals: list[int], count: int) -> int:
-    """Bring the library's average lengths to ``totals`` over ``count``; says how many ballast chunks that took."""
+def _level(index: Path, totals: list[int], count: int) -> None:
+    """Bring the library's average lengths to ``totals`` over ``count``, by ballast."""
     opened = tantivy.Index.open(str(index))
     register_tokenizer(opened)
     writer = opened.writer(WRITER_BYTES, 1)
@@ -147,9 +149,10 @@ def _level(index: Path, totals: list[int], count: int) -> int:
     opened.reload()
     raw = raw_counts(opened.searcher(), opened.schema)
     counted = [round(average * raw.chunks) for average in raw.lengths.as_tuple()]
-    chunks = count - 1 if 1 < count < _EXACTLY else 1
+    # A multiple of the count needs no rounding.
+    chunks = count - raw.chunks % count if count < _EXACTLY else 1
     while True:
-        everything = count + 1 + chunks
+        everything = raw.chunks + chunks
         lacking = [
             max(0, round(total * everything / count) - there) for total, there in zip(totals, counted, strict=True)
         ]
@@ -160,4 +163,3 @@ def _level(index: Path, totals: list[int], count: int) -> int:
         writer.add_document(ballast_chunk([lack // chunks + (number < lack % chunks) for lack in lacking]))
     writer.commit()
     writer.wait_merging_threads()
-    return chunks + 1

@@ -22,9 +22,10 @@ import tantivy
 from numpy.typing import NDArray
 from tantivy import FieldType, Occur, Query, Schema
 
-from retrieval.lexical.build import merge_segments
+from retrieval.lexical.ballast import ballast_chunk
+from retrieval.lexical.build import file_schema, merge_segments
 from retrieval.lexical.folder import BLOCK_SIZE, META, gather, read_meta, segment_files, write_durably
-from retrieval.lexical.scoring import register_tokenizer
+from retrieval.lexical.scoring import FIELDS, register_tokenizer
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -55,10 +56,13 @@ class _Segment:
 def purged(index: Path, work: Path, alive: Mask) -> list[Path]:
     """Folders of segments that hold those chunks of ``index`` whose row is marked in ``alive``, and no word of any other.
 
-    Chunks of negative rows (ballast) go as well. ``work`` is a new folder, on the file system of ``index`` to make links.
+    Chunks of negative rows (ballast) go as well; where fewer than eight chunks of a segment are left, some without words come
+    to them. ``work`` is a new folder, on the file system of ``index`` to make links.
     Raises ``NotPurged``.
     """
     work.mkdir()
+    # The library writes a lock beside what it opens, and the finished file is only read.
+    index = _copy(index, work / "linked", None)
     segments = _segments(index, alive)
     clean = [segment.id for segment in segments if not len(segment.dead)]
     dirty = [segment for segment in segments if len(segment.dead) and len(segment.alive)]
@@ -112,15 +116,31 @@ def _rewritten(index: Path, work: Path, segments: Sequence[_Segment], counts: Se
                 part = _copy(marked, work / f"{segment.id}-{place}", None)
                 _delete(part, partial(_outside, rows=rows))
                 parts.append(part)
+    fillers = max(0, _AT_LEAST - len(parts))
+    parts += _fillers(work, fillers)
     merged = work / "merged"
     gather(parts, merged)
     merge_segments(merged)
     left = read_meta(merged)["segments"]
     if any(segment["deletes"] for segment in left):
         raise NotPurged("the library merges no segments of this size any more")
-    if sum(segment["max_doc"] for segment in left) != sum(len(segment.alive) for segment in segments):
+    if sum(segment["max_doc"] for segment in left) != sum(len(segment.alive) for segment in segments) + fillers:
         raise NotPurged("a merge of segments has changed the number of their chunks")
     return merged
+
+
+def _fillers(work: Path, count: int) -> Iterator[Path]:
+    """So many folders of a segment of one chunk without words."""
+    if count:
+        (work / "filler").mkdir()
+        index = tantivy.Index(file_schema(), path=str(work / "filler"), sort_by_field="key")
+        register_tokenizer(index)
+        writer = index.writer(_WRITER_BYTES, 1)
+        writer.add_document(ballast_chunk([0] * len(FIELDS)))
+        writer.commit()
+        writer.wait_merging_threads()
+    for number in range(count):
+        yield _copy(work / "filler", work / f"filler-{number}", None)
 
 
 def _copy(index: Path, folder: Path, ids: Sequence[str] | None) -> Path:
