@@ -181,7 +181,10 @@ def _read(
 
 def _copy_vectors(folder: Path, base: Base, taken: Mask, origin: Positions) -> None:
     """Put the vectors of all positions in order."""
-    added = np.fromfile(folder / _FRESH, dtype=np.float32).reshape(-1, base.dense.dim)
+    count = int(np.count_nonzero(~taken))
+    added = np.zeros((0, base.dense.dim), dtype=np.float32)
+    if count:  # an empty file cannot be mapped
+        added = np.memmap(folder / _FRESH, dtype=np.float32, mode="r", shape=(count, base.dense.dim))
     number = np.cumsum(taken)
     with (folder / VECTORS).open("wb") as file:
         for start in range(0, len(taken), _BLOCK):
