@@ -40,7 +40,7 @@ from retrieval.generations.states import (
 from retrieval.store import INDEX_CHANGE, check_encoder, latest_seq
 
 _BEAT_S = 10.0
-# A merge writes all of a generation again: it is worth it for a tenth of it.
+# A merge copies what is unchanged and measures the recall again: it is worth it for a tenth.
 _SHARE = 0.1
 
 log = structlog.get_logger()
