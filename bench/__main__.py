@@ -18,6 +18,7 @@ NEED_NOTHING = (
     "bench.filters",
     "bench.lexical_index",
     "bench.dense_index",
+    "bench.merge",
     "bench.ray_ingest",
 )
 NEED_DATA = (

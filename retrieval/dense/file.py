@@ -87,6 +87,18 @@ class DenseFile:
             cosines[number, :wanted] = np.clip(scores, -1.0, 1.0)
         return positions, cosines
 
+    def vectors(self, positions: Rows) -> Vectors:
+        """The stored vectors of some positions, (n, dim); zeros where there is none."""
+        if self._stored.positions is None:
+            return self._stored.rows[positions]
+        rows = np.minimum(np.searchsorted(self._stored.positions, positions), len(self._stored) - 1)
+        found = np.zeros((len(positions), self.dim), dtype=np.float32)
+        there = (
+            self._stored.positions[rows] == positions if len(self._stored) else np.zeros(len(positions), dtype=np.bool_)
+        )
+        found[there] = self._stored.rows[rows[there]]
+        return found
+
     def _rows_allowed(self, allowed: NDArray[np.bool_] | None) -> tuple[Mask | None, int]:
         """The mask over stored rows (``None``: all), and how many it allows."""
         if allowed is None:
@@ -132,7 +144,7 @@ class DenseFile:
         effort = effort_for(self._report.efforts, total / len(self._stored))
         if effort is None or (self._report.target.kind is not None and total == len(self._stored)):
             return effort
-        cost = index_cost(self._kind, len(self._stored), self.dim, effort)
+        cost = index_cost(self._kind, len(self._stored), self.dim, effort, self._report.lists)
         return effort if cost < exact_cost(total, self.dim) else None
 
     def _best(

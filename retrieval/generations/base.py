@@ -33,8 +33,8 @@ class Base:
         self.facts = FactsFile.open(folder / FACTS)
         # The positions without a vector: none, unless one is missing in the database.
         self.unembedded: NDArray[np.int64] = np.load(folder / UNEMBEDDED)
-        self._places: NDArray[np.int32] = np.load(folder / PLACES, mmap_mode="r")
-        counts = {len(self.keys), len(self._places), int(self.starts[-1]), self.dense.count, self.lexical.count}
+        self.places: NDArray[np.int32] = np.load(folder / PLACES, mmap_mode="r")
+        counts = {len(self.keys), len(self.places), int(self.starts[-1]), self.dense.count, self.lexical.count}
         if counts != {manifest.chunks} or len(self.facts) != manifest.documents != len(self.starts) - 1:
             raise Damaged("its files do not belong together")
 
@@ -44,7 +44,7 @@ class Base:
 
     def place(self, position: int) -> tuple[str, int]:
         """The document of a chunk, and the number of its place there."""
-        return self.facts.id(self.owner(position)), int(self._places[position])
+        return self.facts.id(self.owner(position)), int(self.places[position])
 
 
 def open_base(folder: Path, sha256: str) -> Base:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from retrieval.encoders.encoder import Encoder
 from retrieval.generations.build import BuildPlan, Built, build_generation
 from retrieval.generations.chunk_sets import ChunkSet, live_set
 from retrieval.generations.files import Progress, silent
+from retrieval.generations.reuse import Sealed
 from retrieval.generations.states import (
     beat,
     begin_build,
@@ -40,7 +41,7 @@ from retrieval.generations.states import (
 from retrieval.store import INDEX_CHANGE, latest_seq, vector_dim
 
 _BEAT_S = 10.0
-# A merge writes all of a generation again: it is worth it for a tenth of it.
+# A merge copies what is unchanged and measures the recall again: it is worth it for a tenth.
 _SHARE = 0.1
 
 _T = TypeVar("_T")
@@ -120,6 +121,9 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
         if row is not None:
             target = msgspec.convert(row.target, RecallTarget)
             plan = _plan(session, files, found, row, latest_seq(session, found.id), target, row.revision + 1)
+            if plan is not None and row.manifest_sha256 is not None and files.folder is not None:
+                live = folder_of(files.folder, found.id, row.number, row.revision)
+                plan = replace(plan, earlier=Sealed(live, row.manifest_sha256))
     if not there:
         return build(files, collection, RecallTarget(), live=True, progress=progress)
     if row is None or plan is None:

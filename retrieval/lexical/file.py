@@ -19,6 +19,7 @@ from retrieval.lexical.analysis import Analysis
 from retrieval.lexical.best import Ids, Mask, Scores, best
 from retrieval.lexical.build import LexicalBuilder
 from retrieval.lexical.folder import BLOCK_SIZE, INDEX, Header, read_header, read_meta
+from retrieval.lexical.rows import Positions, open_rows
 from retrieval.lexical.scoring import (
     CorpusStatistics,
     FieldLengths,
@@ -56,9 +57,19 @@ class LexicalFile:
     Words, scores and weights are those of ``TantivyLexical``; the two are told apart by nothing but where they are.
     """
 
-    def __init__(self, folder: Path, header: Header, index: tantivy.Index, weights: FieldWeights | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: Header,
+        index: tantivy.Index,
+        rows: Positions | None,
+        weights: FieldWeights | None = None,
+    ) -> None:
         """Use ``open``, which checks the files first."""
         self.count = header.count
+        # What the library counts: ballast, too.
+        self._held = header.count + header.ballast
+        self._rows = rows
         self.lengths: FieldLengths = header.field_lengths
         self.language = header.language
         self._folder = folder
@@ -79,8 +90,9 @@ class LexicalFile:
         header = read_header(folder)
         meta = read_meta(folder / INDEX)
         chunks = sum(segment["max_doc"] for segment in meta["segments"])
-        if chunks != header.count or any(segment["deletes"] for segment in meta["segments"]):
-            raise ValueError(f"{folder} is damaged: its index has {chunks} chunks and its header says {header.count}")
+        held = header.count + header.ballast
+        if chunks != held or any(segment["deletes"] for segment in meta["segments"]):
+            raise ValueError(f"{folder} is damaged: its index has {chunks} chunks and its header says {held}")
         # The library writes a lock beside what it opens, and these files may be read-only. Once mapped, they need no name.
         links = Path(tempfile.mkdtemp(prefix="footnote-lexical-"))
         try:
@@ -90,7 +102,7 @@ class LexicalFile:
             # Nothing changes any more: nobody has to watch for it.
             index.config_reader("manual")
             register_tokenizer(index)
-            return cls(folder, header, index, weights)
+            return cls(folder, header, index, open_rows(folder, header), weights)
         except (ValueError, OSError) as error:
             raise ValueError(f"{folder} is damaged: {error}") from None
         finally:
@@ -98,6 +110,8 @@ class LexicalFile:
 
     def _segments_are_in_order(self) -> bool:
         """Whether equal scores come by position: the segments, each sorted by position, follow one another."""
+        if self._rows is not None:
+            return False
         segments = read_meta(self._folder / INDEX)["segments"]
         ends = [
             tantivy.DocAddress(at, number)
@@ -116,7 +130,9 @@ class LexicalFile:
         """
         terms = query_terms(self._analysis, self._weights, query)
         raw = self._raw_statistics(terms)
-        matching = scoring_query(self._schema, terms, raw, raw if statistics is None else statistics)
+        if statistics is None:
+            statistics = raw if self._held == self.count else self._statistics(terms)
+        matching = scoring_query(self._schema, terms, raw, statistics)
         if matching is None or k < 1:
             return []
         if allowed is None:
@@ -137,8 +153,10 @@ class LexicalFile:
     def _fetching(self, query: Query) -> Callable[[int], tuple[Ids, Scores]]:
         def fetch(limit: int) -> tuple[Ids, Scores]:
             hits = self._searcher.search(query, min(limit, self.count), count=False).hits
-            positions = self._searcher.fast_field_values("key", [at for _, at in hits])
-            return np.array(positions, dtype=np.int64), np.array([score for score, _ in hits], dtype=np.float64)
+            rows = np.array(self._searcher.fast_field_values("key", [at for _, at in hits]), dtype=np.int64)
+            return rows if self._rows is None else self._rows[rows], np.array(
+                [score for score, _ in hits], dtype=np.float64
+            )
 
         return fetch
 
@@ -151,7 +169,9 @@ class LexicalFile:
         count = int(np.count_nonzero(mask))
         if count > _STRICT * self.count:
             return _Allowed(count, self.count, None)
-        blocks: NDArray[np.int64] = np.unique(np.flatnonzero(mask) // BLOCK_SIZE)
+        # A row that holds nothing has the position -1: what the mask says of the last one is not meant for it.
+        rows = mask if self._rows is None else mask[self._rows] & (self._rows >= 0)
+        blocks: NDArray[np.int64] = np.unique(np.flatnonzero(rows) // BLOCK_SIZE)
         among = min(self.count, len(blocks) * BLOCK_SIZE)
         if among > _STRICT * self.count:
             return _Allowed(count, self.count, None)
@@ -161,7 +181,7 @@ class LexicalFile:
     def full_match(self, query: str, statistics: CorpusStatistics | None = None) -> float:
         """As ``LexicalIndex.full_match``."""
         terms = query_terms(self._analysis, self._weights, query)
-        return full_match(terms, self._raw_statistics(terms) if statistics is None else statistics)
+        return full_match(terms, self._statistics(terms) if statistics is None else statistics)
 
     def statistics(self, query: str, alive: Mask | None = None) -> CorpusStatistics:
         """How many chunks there are, and how many of them hold each term of ``query``; those where ``alive`` is false apart.
@@ -169,14 +189,14 @@ class LexicalFile:
         Of a term in more than 128 chunks as many are taken to be dead as of all chunks; a rarer one's are counted.
         """
         terms = query_terms(self._analysis, self._weights, query)
-        raw = self._raw_statistics(terms)
+        everything = self._statistics(terms)
         if alive is None or not self.count:
-            return raw
+            return everything
         living = self._allowed(alive).count
         if living == self.count:
-            return raw
+            return everything
         return CorpusStatistics(
-            living, {term: self._living(term, held, alive, living) for term, held in raw.frequencies.items()}
+            living, {term: self._living(term, held, alive, living) for term, held in everything.frequencies.items()}
         )
 
     def _living(self, term: tuple[str, str], held: float, alive: Mask, living: int) -> float:
@@ -187,8 +207,12 @@ class LexicalFile:
         positions, _ = self._fetching(Query.term_query(self._schema, *term, "freq"))(_RARE)
         return int(np.count_nonzero(alive[positions]))
 
+    def _statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
+        return CorpusStatistics(self.count, self._raw_statistics(terms).frequencies)
+
     def _raw_statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
-        return CorpusStatistics(self.count, {each.term: self._searcher.doc_freq(*each.term) for each in terms})
+        """As the library counts."""
+        return CorpusStatistics(self._held, {each.term: self._searcher.doc_freq(*each.term) for each in terms})
 
 
 def _remove(folder: Path) -> None:

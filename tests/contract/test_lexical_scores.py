@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lexical_model import Bm25, in_files, in_memory
+from lexical_model import Bm25, in_files, in_memory, merged_files
 
 from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
 
@@ -27,12 +27,14 @@ def entries(texts):
     return [LexicalEntry(at, "", text) for at, text in enumerate(texts)]
 
 
-@pytest.fixture(scope="module", params=["memory", "file", "file in 9 parts"])
+@pytest.fixture(scope="module", params=["memory", "file", "file in 9 parts", "merged file"])
 def make(request, tmp_path_factory):
     def build(texts, language="none", weights=BODY):
         held = texts if texts and isinstance(texts[0], LexicalEntry) else entries(texts)
         if request.param == "memory":
             return in_memory(held, language, weights)
+        if request.param == "merged file" and len(held) >= 4:
+            return merged_files(tmp_path_factory.mktemp("lexical"), held, language, weights)
         parts = 9 if "9" in request.param else 1
         return in_files(tmp_path_factory.mktemp("lexical") / "index", held, language, weights, parts)
 

@@ -188,7 +188,7 @@ class Killed(BaseException):
 def test_a_build_that_was_stopped_goes_on(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(files, 5)
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(generation_files, "build_dense", die)
@@ -208,7 +208,7 @@ def test_a_build_that_was_stopped_goes_on(files: IndexFiles, monkeypatch: pytest
 def test_another_target_begins_anew(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(files, 5)
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(generation_files, "build_dense", die)

@@ -141,7 +141,7 @@ def test_truncating_can_be_repeated_after_a_crash(tmp_path, monkeypatch):
     assert positions(LexicalFile.open(tmp_path)) == list(range(220))
 
 
-@pytest.mark.parametrize("step", ["gather", "_merge", "put_in_order", "write_durably"])
+@pytest.mark.parametrize("step", ["gather", "merge_segments", "put_in_order", "write_durably"])
 def test_finishing_can_be_repeated_after_a_crash_at_any_step(tmp_path, monkeypatch, step):
     builder = LexicalBuilder(tmp_path)
     for start in range(0, 1000, 100):
