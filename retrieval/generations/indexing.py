@@ -108,7 +108,8 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
 
 
 def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection]:
-    """The collections with vectors of ``encoder`` of which ``at_least`` chunks, and a tenth of the files', are only in memory.
+    """The collections with vectors of ``encoder`` of which ``at_least`` chunks, and a tenth of the files', are only in memory
+    or, being deleted, only in the files.
 
     Also those whose language was changed; none if ``at_least`` is 0.
     """
@@ -127,7 +128,8 @@ def _is_due(session: Session, collection: Collection, at_least: int) -> bool:
     if report is not None and report["language"] != collection.language:
         return True
     in_files = 0 if report is None else int(report["chunks"])
-    return changed_chunks(session, collection) >= max(at_least, _SHARE * in_files)
+    changes = changed_chunks(session, collection) + deleted_chunks(session, collection)
+    return changes >= max(at_least, _SHARE * in_files)
 
 
 def changed_chunks(session: Session, collection: Collection) -> int:
@@ -140,6 +142,24 @@ def changed_chunks(session: Session, collection: Collection) -> int:
         )
         chunks = chunks.where(Document.id.in_(changed))
     return session.scalar(chunks) or 0
+
+
+def deleted_chunks(session: Session, collection: Collection) -> int:
+    """How many chunks the documents had, by their receipts, that are in the live generation's files and deleted since."""
+    row = live_generation(session, collection)
+    if row is None:
+        return 0
+    # What came and went after the files were written is in none.
+    before = select(Change.document_id).where(
+        Change.collection_id == collection.id, Change.seq <= row.base_seq, Change.kind != INDEX_CHANGE
+    )
+    gone = select(func.sum(Change.detail["chunks"].as_integer())).where(
+        Change.collection_id == collection.id,
+        Change.seq > row.base_seq,
+        Change.kind == "delete",
+        Change.document_id.in_(before),
+    )
+    return session.scalar(gone) or 0
 
 
 def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:
