@@ -27,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What a run may ask for beyond the usual."""
     parser.addoption("--all-corruptions", action="store_true", help="parse 1,000 corrupted files, not only some")
     parser.addoption("--kills", type=int, default=8, help="how often the fault run of a sync kills its process")
+    parser.addoption("--switches", type=int, default=100, help="how often generations are switched under load")
+    parser.addoption(
+        "--operations", type=int, help="how many random operations each index has to stand, 500 if not said"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -73,13 +73,14 @@ def build(
         check_encoder(found, files.encoder.name)
         row = begin_build(session, found, files.encoder.name, msgspec.to_builtins(target), owner)
         plan = _plan(files, found, row, row.base_seq, target, row.revision)
-    built = _run(files, plan, owner, progress)
-    with files.database.write() as session:
-        finish_build(session, plan.generation_id, owner, built.manifest_sha256, built.report)
-        if live:
-            promote(session, _collection(session, collection), plan.number)
-        remove_unused(files.folder, session)
-        return describe(session.get_one(Generation, plan.generation_id))
+    with _failing_openly(files, plan, owner):
+        built = _run(files, plan, owner, progress)
+        with files.database.write() as session:
+            finish_build(session, plan.generation_id, owner, built.manifest_sha256, built.report)
+            if live:
+                promote(session, _collection(session, collection), plan.number)
+            remove_unused(files.folder, session)
+            return describe(session.get_one(Generation, plan.generation_id))
 
 
 def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> dict[str, Any] | None:
@@ -100,11 +101,12 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
         return build(files, collection, RecallTarget(), live=True, progress=progress)
     if row is None:
         return None
-    built = _run(files, plan, owner, progress)
-    with files.database.write() as session:
-        finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
-        remove_unused(files.folder, session)
-        return describe(session.get_one(Generation, plan.generation_id))
+    with _failing_openly(files, plan, owner):
+        built = _run(files, plan, owner, progress)
+        with files.database.write() as session:
+            finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
+            remove_unused(files.folder, session)
+            return describe(session.get_one(Generation, plan.generation_id))
 
 
 def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection]:
@@ -163,9 +165,15 @@ def deleted_chunks(session: Session, collection: Collection) -> int:
 
 
 def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:
+    with _beating(files.database, plan.generation_id, owner):
+        return build_generation(files.database, plan, progress)
+
+
+@contextmanager
+def _failing_openly(files: IndexFiles, plan: BuildPlan, owner: str) -> Iterator[None]:
+    """Note why the block failed, and let the build go: another process can take it up though this one lives."""
     try:
-        with _beating(files.database, plan.generation_id, owner):
-            return build_generation(files.database, plan, progress)
+        yield
     except BaseException as error:
         reason = error.detail if isinstance(error, FootnoteError) else f"it was stopped ({type(error).__name__})"
         with files.database.write() as session:

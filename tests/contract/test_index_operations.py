@@ -1,0 +1,393 @@
+"""The same random operations on every implementation of an index give, after each of them, the answers of a model.
+
+Documents come, change and go; generations are built, promoted, rolled back, merged and dropped; builds and readers are stopped
+anywhere, and files are damaged. Each time every mode of search must answer as ``IndexModel`` does, which looks at all there is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from fakes import FakeEncoder, FakeWriter, fake_ingestion
+from generation_model import GenerationModel
+from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from index_model import COLLECTION, IndexModel, Question
+from indexes import IMPLEMENTATIONS, killed_at, lengths_of
+
+from infra.database import open_database
+from infra.errors import Conflict, NotFound
+from infra.owner import owner_name
+from ingest.collections import ensure_collection, get_collection, set_language
+from ingest.commit import delete_document
+from ingest.document import Attributes, DocumentInput, Outcome
+from ingest.pipeline import ingest_batch
+from retrieval.access import EVERYTHING, Access
+from retrieval.dense.report import RecallTarget
+from retrieval.engine import Engine
+from retrieval.generations import build as building
+from retrieval.generations import indexing
+from retrieval.generations.indexing import IndexFiles, build, merge
+from retrieval.generations.states import drop, generations, promote, remove_unused, rollback
+from retrieval.integrity import check_integrity
+from retrieval.search import SearchQuery, search
+from retrieval.store import find_collections
+from retrieval.verify.verifier import DeterministicVerifier
+
+# One run of the usual size; ``--operations`` asks for another.
+OPERATIONS, STEPS = 500, 50
+WORDS = ["runs", "running", "holiday", "EX-104", "EX", "104", "Größe", "привет", "東京", "the", "v2.1", "alpha", "beta"]
+IDS = ["a", "b", "c", "d", "e", "f"]
+GROUPS = [None, (), ("hr",), ("eng",), ("hr", "eng")]
+METADATA = [{}, {"dept": "hr", "level": 1}, {"dept": ["hr", "it"], "level": 2.5}, {"dept": 3, "day": "2026-01-31"}]
+FILTERS = [
+    None,
+    {"dept": "hr"},
+    {"dept": {"$ne": "hr"}},
+    {"dept": {"$in": ["it", 3, None]}},
+    {"level": {"$gte": 1}},
+    {"day": {"$gt": "2026-01-30"}},
+    {"external_id": "b"},
+    {"title": {"$nin": ["Title a", "Title b"]}},
+    {"version": {"$lt": 2}},
+    {"collection": {"$ne": COLLECTION}},
+]
+ACCESSES = [EVERYTHING, Access(frozenset()), Access(frozenset({"hr"})), Access(frozenset({"eng", "none"}))]
+MODES = ("hybrid", "dense", "lexical")
+LANGUAGES = [None, "none", "german"]
+# Where a build may end: anywhere between two of these.
+BUILD_POINTS = (
+    (building, "write_chunks"),
+    (building, "write_documents"),
+    (building, "_write_step"),
+    (building, "write_dense"),
+    (building, "seal"),
+    (building, "sync_directory"),
+    (indexing, "finish_build"),
+    (indexing, "finish_merge"),
+    (indexing, "promote"),
+    (indexing, "remove_unused"),
+)
+
+words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
+documents = st.fixed_dictionaries(
+    {
+        "parts": st.lists(words, min_size=1, max_size=3),
+        "groups": st.sampled_from(GROUPS),
+        "metadata": st.sampled_from(METADATA),
+    }
+)
+
+
+class IndexMachine(RuleBasedStateMachine):
+    """A database whose documents and generations are changed; ``reader`` asks after each step, ``later`` now and then."""
+
+    implementation_type = IMPLEMENTATIONS["memory"]
+    url = None
+    operations = 0
+
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="footnote-operations-"))
+        self.database = open_database(f"sqlite:///{self.folder / 'footnote.db'}")
+        with self.database.write() as session:
+            ensure_collection(session, COLLECTION)
+        # A window of few words, so that documents have several chunks.
+        self.encoder = FakeEncoder(max_tokens=24)
+        self.ingestion = fake_ingestion(self.database, self.encoder)
+        self.files = IndexFiles(self.database, self.encoder, self.folder / "index")
+        self.files.folder.mkdir()
+        self.model = IndexModel(self.database, self.encoder.name, self.encoder.dim)
+        self.generations = GenerationModel()
+        self.implementation = self.implementation_type(self.database, self.encoder, self.files.folder, self.url)
+        self.reader, self.later = self.implementation.open(), self.implementation.open()
+        self.steps = 0
+
+    def teardown(self):
+        try:
+            self.check_everything()
+        finally:
+            self.reader.close()
+            self.later.close()
+            self.database.close()
+            shutil.rmtree(self.folder)
+
+    # Documents
+
+    @initialize(made=st.lists(documents, min_size=3, max_size=3))
+    def begin(self, made):
+        self._put(dict(zip(IDS, made, strict=False)))
+
+    @rule(made=st.dictionaries(st.sampled_from(IDS), documents, min_size=1, max_size=3))
+    def put(self, made):
+        self._put(made)
+
+    def _put(self, made):
+        items = [
+            DocumentInput(
+                id_,
+                text="\n\n".join(f"## Part {n}\n\n{text}" for n, text in enumerate(one["parts"])),
+                attributes=Attributes(title=f"Title {id_}", metadata=one["metadata"], allowed_groups=one["groups"]),
+            )
+            for id_, one in made.items()
+        ]
+        for item, result in zip(items, ingest_batch(self.ingestion, COLLECTION, items), strict=True):
+            assert result.outcome in (Outcome.NEW, Outcome.MODIFIED, Outcome.UNCHANGED), result.detail
+            if result.outcome is not Outcome.UNCHANGED:
+                self.model.put(item)
+
+    @rule(id_=st.sampled_from(IDS), groups=st.sampled_from(GROUPS), metadata=st.sampled_from(METADATA))
+    def change_attributes(self, id_, groups, metadata):
+        if id_ in self.model.documents:
+            before = self.model.documents[id_]
+            item = DocumentInput(
+                id_,
+                text=before.text,
+                attributes=Attributes(title=before.facts.title, metadata=metadata, allowed_groups=groups),
+            )
+            (result,) = ingest_batch(self.ingestion, COLLECTION, [item])
+            if result.outcome is not Outcome.UNCHANGED:
+                self.model.put(item)
+
+    @rule(id_=st.sampled_from(IDS))
+    def delete(self, id_):
+        with self.database.write() as session:
+            collection = get_collection(session, COLLECTION)
+            if id_ in self.model.documents:
+                receipt = delete_document(session, collection, id_)
+                assert receipt["chunks"] == len(self.model.documents[id_].chunks)
+                self.model.delete(id_)
+            else:
+                with pytest.raises(NotFound):
+                    delete_document(session, collection, id_)
+
+    @rule(language=st.sampled_from(LANGUAGES))
+    def change_language(self, language):
+        with self.database.write() as session:
+            set_language(session, get_collection(session, COLLECTION), language)
+        self.model.speak(language)
+
+    # Generations
+
+    @rule(live=st.booleans())
+    def build(self, live):
+        self._built(build(self.files, COLLECTION, RecallTarget(), live=live))
+
+    def _built(self, made):
+        number = made["generation"]
+        assert number in (self.generations.next(), *self._unfinished())
+        self.generations.states[number] = "ready"
+        if made["state"] == "live":
+            self.generations.promote(number)
+
+    def _unfinished(self):
+        return [number for number, state in self.generations.states.items() if state == "building"]
+
+    @rule()
+    def merge(self):
+        live = self.generations.live if self.generations.live in self.generations.states else None
+        made = merge(self.files, COLLECTION)
+        assert made is not None
+        if live is None:
+            self._built(made)
+        else:
+            assert (made["generation"], made["state"]) == (live, "live")
+
+    @rule(number=st.none() | st.integers(1, 6))
+    def promote(self, number):
+        wanted = self.generations.ready() if number is None else number
+        state = self.generations.states.get(wanted)
+        with self.database.write() as session:
+            collection = get_collection(session, COLLECTION)
+            if state is None or state == "building":
+                with pytest.raises(NotFound if state is None else Conflict):
+                    promote(session, collection, number)
+            else:
+                assert promote(session, collection, number).number == wanted
+                self.generations.promote(wanted)
+
+    @rule()
+    def rollback(self):
+        wanted = self.generations.before()
+        with self.database.write() as session:
+            collection = get_collection(session, COLLECTION)
+            if wanted is None:
+                with pytest.raises(NotFound):
+                    rollback(session, collection)
+            else:
+                assert rollback(session, collection).number == wanted
+                self.generations.switch(wanted)
+
+    @rule(number=st.integers(1, 6))
+    def drop(self, number):
+        state = self.generations.states.get(number)
+        with self.database.write() as session:
+            collection = get_collection(session, COLLECTION)
+            if state is None or state == "live":
+                with pytest.raises(NotFound if state is None else Conflict):
+                    drop(session, collection, number)
+            else:
+                drop(session, collection, number)
+                self.generations.drop(number)
+            remove_unused(self.files.folder, session)
+
+    # Crashes
+
+    @rule(live=st.booleans(), merging=st.booleans(), call=st.integers(0, 9), before=st.booleans(), hard=st.booleans())
+    def stop_a_build(self, live, merging, call, before, hard):
+        """``hard``: the process has no time to say that it ends."""
+        with pytest.MonkeyPatch.context() as patch:
+            if hard:
+                host, _, started = owner_name().rsplit(":", 2)
+                patch.setattr(indexing, "owner_name", lambda: f"{host}:{os.getpid()}:{int(started) - 1}")
+                patch.setattr(indexing, "fail_build", lambda *_: None)
+            with killed_at(BUILD_POINTS, call, before=before) as called:
+                if merging:
+                    merge(self.files, COLLECTION)
+                else:
+                    build(self.files, COLLECTION, RecallTarget(), live=live)
+        note(f"called {called}")
+        self._read_generations()
+
+    def _read_generations(self):
+        """What a stopped command has done: all of it or nothing, and it may have begun a build."""
+        with self.database.read() as session:
+            collection = get_collection(session, COLLECTION)
+            states = {row.number: row.state for row in generations(session, collection)}
+            live = collection.generation
+        before = dict(self.generations.states)
+        if live != self.generations.live:
+            assert live == self.generations.next() or before.get(live) == "building"
+            self.generations.promote(live)
+        new = {number: state for number, state in states.items() if before.get(number) != state}
+        assert set(new.values()) <= {"building", "ready", "live", "retired"}
+        self.generations.states = states
+
+    @rule(which=st.integers(0, 100), kind=st.sampled_from(["cut", "file", "folder", "manifest"]))
+    def damage_files(self, which, kind):
+        """Files are lost or cut short; whoever has them mapped goes on with them."""
+        folders = [path for path in sorted(self.files.folder.glob("*/*")) if path.suffix != ".building"]
+        if not folders:
+            return
+        folder = folders[which % len(folders)]
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+        if kind == "folder" or not paths:
+            shutil.rmtree(folder)
+            return
+        path = folder / "manifest.json" if kind == "manifest" else paths[which % len(paths)]
+        if not path.exists():
+            return
+        content = path.read_bytes()
+        path.unlink()
+        if kind == "cut":
+            path.write_bytes(content[:-1])
+        elif kind == "manifest":
+            path.write_bytes(content + b" ")
+
+    @rule(which=st.booleans())
+    def begin_anew(self, which):
+        """Another process takes the place of a reader."""
+        if which:
+            self.reader.close()
+            self.reader = self.implementation.open()
+        else:
+            self.later.close()
+            self.later = self.implementation.open()
+
+    @rule(call=st.integers(0, 5), before=st.booleans(), killed=st.booleans(), made=documents, id_=st.sampled_from(IDS))
+    def stop_a_reader(self, call, before, killed, made, id_):
+        """It ends while it takes in a change; where it was only one search that failed, it goes on as it is."""
+        self._put({id_: made})
+        with killed_at(self.implementation.points(), call, before=before) as called:
+            self._ask(self.reader, self._question("holiday", "hybrid", EVERYTHING, None, 10))
+        note(f"called {called}")
+        if killed:
+            self.begin_anew(which=True)
+
+    # Searches
+
+    @rule(
+        query=words,
+        mode=st.sampled_from(MODES),
+        access=st.sampled_from(ACCESSES),
+        filter_=st.sampled_from(FILTERS),
+        top_k=st.sampled_from([1, 4, 200]),
+        later=st.booleans(),
+    )
+    def search(self, query, mode, access, filter_, top_k, later):
+        self._check(self.later if later else self.reader, self._question(query, mode, access, filter_, top_k))
+
+    @rule()
+    def check_integrity(self):
+        assert check_integrity(self.database, self.reader, self.encoder.name).ok
+
+    @invariant()
+    def answers_as_the_model(self):
+        type(self).operations += 1
+        self.steps += 1
+        query = " ".join(WORDS[(self.steps * 5 + n) % len(WORDS)] for n in range(3))
+        access, filter_ = ACCESSES[self.steps % len(ACCESSES)], FILTERS[self.steps % len(FILTERS)]
+        for mode in MODES:
+            self._check(self.reader, self._question(query, mode, access, filter_, 200))
+        self._holds_all(self.reader)
+
+    def check_everything(self):
+        for views in (self.reader, self.later):
+            for access in ACCESSES:
+                for mode in MODES:
+                    self._check(views, self._question("running holiday EX-104", mode, access, None, 200))
+            assert check_integrity(self.database, views, self.encoder.name).ok
+
+    def _question(self, query, mode, access, filter_, top_k):
+        return Question(query, self.encoder.encode([query], kind="query")[0], mode, access, filter_, top_k)
+
+    def _ask(self, views, question):
+        engine = Engine(self.database, self.encoder, views, FakeWriter(), DeterministicVerifier())
+        asked = SearchQuery(
+            question.query, mode=question.mode, filter=question.filter, top_k=question.top_k, collapse=False
+        )
+        return search(engine, asked, question.access)
+
+    def _view(self, views):
+        with self.database.read() as session:
+            return views.current(find_collections(session, [COLLECTION]))[0]
+
+    def _check(self, views, question):
+        result = self._ask(views, question)
+        lengths = lengths_of(self._view(views))
+        self.model.check(question, result.passages, lengths, exact=self.implementation.exact)
+        assert result.index.generation == self.generations.live
+
+    def _holds_all(self, views):
+        view = self._view(views)
+        stored = self.model.documents.values()
+        keys = sorted(chunk.key for each in stored for chunk in each.chunks.values())
+        assert view.document_ids() == sorted(each.facts.id for each in stored)
+        assert view.lexical_keys().tolist() == view.vector_keys().tolist() == keys
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_the_same_answers_as_the_model(name, request):
+    url = request.getfixturevalue("milvus_url") if name == "milvus-lite" else None
+    asked = request.config.getoption("operations")
+    operations = asked or OPERATIONS
+    machine = type("Machine", (IndexMachine,), {"implementation_type": IMPLEMENTATIONS[name], "url": url})
+    run_state_machine_as_test(
+        # The same operations for every implementation; another number of them is another choice of them.
+        seed(operations)(machine),
+        settings=settings(
+            max_examples=-(-operations // STEPS),
+            stateful_step_count=STEPS,
+            database=None,
+            # To find the least operations that fail takes minutes: only where more than the usual are asked for.
+            phases=[Phase.generate] if asked is None else [Phase.generate],
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert machine.operations >= operations
