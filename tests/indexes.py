@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from index_model import COLLECTION
 
 from infra.database import Database
 from retrieval import index as own_index
 from retrieval.encoders.encoder import Encoder
 from retrieval.generations.layered_view import LayeredView
+from retrieval.generations.manifest import Damaged, read_manifest
+from retrieval.generations.states import folder_of
 from retrieval.index import Index
 from retrieval.lexical.scoring import FieldLengths
+from retrieval.store import find_collections
 from retrieval.view import CollectionView
 from retrieval.views import View, Views
 
@@ -71,6 +75,9 @@ class Implementation(Protocol):
     def open(self) -> Views:
         """The index of another process."""
 
+    def live_files(self) -> tuple[int, int] | None:
+        """Number and revision of the files that a search must have used; ``None`` where there are none that can be."""
+
     def points(self) -> Sequence[Point]:
         """What a process does while it brings its index up to date, wherever it may end."""
 
@@ -97,6 +104,10 @@ class InMemory:
     def open(self) -> Views:
         return Index(self.database, self.encoder)
 
+    def live_files(self) -> tuple[int, int] | None:
+        """See ``Implementation``."""
+        return None
+
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""
         return _FOLLOWING
@@ -115,6 +126,19 @@ class InFiles:
 
     def open(self) -> Views:
         return Index(self.database, self.encoder, self.folder)
+
+    def live_files(self) -> tuple[int, int] | None:
+        """See ``Implementation``."""
+        with self.database.read() as session:
+            state = find_collections(session, [COLLECTION])[0]
+        if state.base is None:
+            return None
+        try:
+            folder = folder_of(self.folder, state.id, state.base.number, state.base.revision)
+            manifest = read_manifest(folder, state.base.manifest_sha256)
+        except (Damaged, FileNotFoundError):
+            return None
+        return (state.base.number, state.base.revision) if manifest.language == state.language else None
 
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""
@@ -145,6 +169,10 @@ class InMilvus:
         # A writer that was killed in this very process lives, as far as its number tells.
         ledger = open_ledger(self.database, expiry_s=0.0)
         return MilvusIndex(self.database, self.encoder, self.url, ledger=ledger, grace_s=0.0)
+
+    def live_files(self) -> tuple[int, int] | None:
+        """See ``Implementation``."""
+        return None
 
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""
