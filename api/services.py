@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from infra.database import Database, open_database
@@ -22,7 +23,15 @@ from ingest.spool import Spool
 from retrieval.answers.extractive import ExtractiveWriter
 from retrieval.answers.scorer import CrossEncoderScorer
 from retrieval.answers.writer import Writer
-from retrieval.encoders.encoder import Encoder, RuntimeName, load_encoder
+from retrieval.encoders.encoder import (
+    DEFAULT_ENCODER,
+    INT8_ENCODER,
+    Encoder,
+    RuntimeName,
+    load_encoder,
+    stem_of,
+)
+from retrieval.encoders.others import OtherEncoders
 from retrieval.engine import Engine
 from retrieval.generations.indexing import IndexFiles
 from retrieval.generator.client import ModelWriter, Timeouts
@@ -62,8 +71,8 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
     try:
         with database.write() as session:
             ensure_collection(session, DEFAULT_COLLECTION)
-        encoder = open_encoder(settings)
-        index = open_index(settings, database, encoder)
+        encoder, others = open_encoder(settings), other_encoders(settings)
+        index = open_index(settings, database, encoder, others)
         engine = Engine(
             database=database,
             encoder=encoder,
@@ -71,8 +80,9 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
             reranker=load_reranker(settings.reranker),
+            others=others,
         )
-        ingestion = Ingestion(database, encoder, sandbox.parse)
+        ingestion = Ingestion(database, encoder, sandbox.parse, others=others)
         spool = Spool(settings.data_dir / "spool", settings.max_waiting_mb * 2**20)
         runner = JobRunner(
             ingestion,
@@ -120,13 +130,22 @@ def open_encoder(settings: Settings) -> Encoder:
     return load_encoder(settings.encoder, runtime=runtime, cache=settings.cache)
 
 
-def open_index(settings: Settings, database: Database, encoder: Encoder) -> Views:
+def other_encoders(settings: Settings) -> OtherEncoders:
+    """The built-in encoders and the previous one, loaded when a collection turns out to need them."""
+    runtime = cast("RuntimeName", settings.encoder_runtime)
+    names = {DEFAULT_ENCODER, INT8_ENCODER, *([settings.previous_encoder] if settings.previous_encoder else [])}
+    return OtherEncoders(
+        {stem_of(name): partial(load_encoder, name, runtime=runtime, cache=settings.cache) for name in names}
+    )
+
+
+def open_index(settings: Settings, database: Database, encoder: Encoder, others: OtherEncoders) -> Views:
     """The indexes where the settings say that they are; of Milvus nothing is asked before the first search."""
     if settings.index_url is None:
-        return Index(database, encoder, settings.index_dir)
+        return Index(database, encoder, settings.index_dir, others=others)
     from retrieval.milvus.index import MilvusIndex  # noqa: PLC0415 - its client takes a second to load, and is an extra
 
-    return MilvusIndex(database, encoder, settings.index_url, settings.index_token)
+    return MilvusIndex(database, encoder, settings.index_url, settings.index_token, others=others)
 
 
 def open_writer(settings: Settings, encoder: Encoder) -> Writer:

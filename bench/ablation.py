@@ -76,7 +76,7 @@ def ask(task: Task, encoder: Encoder) -> Asked:
     questions = [task.questions[number] for number in usable]
     vectors = encoder.encode(questions, kind="query")
     found = [
-        find_candidates([index.view], question, vector, DEPTH)[0]
+        find_candidates([index.view], question, [vector], DEPTH)[0]
         for question, vector in zip(questions, vectors, strict=True)
     ]
     return Asked(index, questions, [task.gold[number] for number in usable], found)

@@ -19,6 +19,7 @@ from ingest.pipeline import Ingestion, ingest_batch
 from retrieval.access import Access
 from retrieval.answers.answer import Answer
 from retrieval.answers.answering import Ask, answer
+from retrieval.encoders.others import encoder_of
 from retrieval.engine import Engine
 from retrieval.generator.prompt import PROMPT_VERSION
 from retrieval.passage import Passage
@@ -46,10 +47,11 @@ class ServiceSubject:
         """Ask both legs as a hybrid search does."""
         engine = self.engine
         with engine.database.read() as session:
-            states = find_collections(session, [collection])
-        vector = engine.encoder.encode([query], kind="query")[0]
+            states = find_collections(session, [collection], engine.generations)
+        views = engine.index.current(states)
+        vectors = engine.encode_query(query, views)
         settings = [state.ranking for state in states]
-        found = find_candidates(engine.index.current(states), query, vector, DEPTH, access=access, settings=settings)
+        found = find_candidates(views, query, vectors, DEPTH, access=access, settings=settings)
         return found[0], DEPTH
 
     def passages(self, hits: Sequence[Hit], access: Access) -> Sequence[Passage]:
@@ -86,10 +88,11 @@ class ServiceSubject:
         """Name the parts in use and the state of the collection; raises ``NotFound``."""
         engine = self.engine
         with engine.database.read() as session:
-            state = find_collections(session, [collection])[0]
+            state = find_collections(session, [collection], engine.generations)[0]
+        encoder = encoder_of(state, engine.encoder, engine.others)
         return {
-            "encoder": engine.encoder.name,
-            "precision": engine.encoder.precision,
+            "encoder": encoder.name,
+            "precision": encoder.precision,
             "generation": state.generation,
             "seq": state.seq,
             "verifier": engine.verifier.name,

@@ -105,6 +105,11 @@ class Settings:
     encoder: str = _setting(
         "all-MiniLM-L6-v2", str, "Sentence-transformers model that embeds chunks and questions: a name or a folder."
     )
+    previous_encoder: str | None = _setting(
+        None,
+        str,
+        "The encoder before the present one, for collections that were not yet built anew: a name or a folder.",
+    )
     encoder_runtime: str = _setting(
         "auto",
         _choice("auto", "torch", "openvino"),

@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 
 
 class Collection(Base):
-    """A named set of documents with one live index generation."""
+    """A named set of documents with one live index generation, whose chunks are those of ``chunk_set``."""
 
     __tablename__ = "collections"
 
@@ -42,6 +42,7 @@ class Collection(Base):
     ranking: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     language: Mapped[str | None] = mapped_column(String(16))
     generation: Mapped[int] = mapped_column(default=1)
+    chunk_set: Mapped[int] = mapped_column(default=1, server_default="1")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -49,7 +50,7 @@ class Collection(Base):
 class Document(Base):
     """A document by the caller's identity ``(collection, external_id)``; ``version`` 0 = none was ever ready.
 
-    ``chunking`` names the settings that its chunks were cut with.
+    ``chunking`` names the settings that its chunks in the live set were cut with, ``chunk_count`` is how many these are.
     """
 
     __tablename__ = "documents"
@@ -103,14 +104,21 @@ class DocumentVersion(Base):
 
 
 class ChunkRow(Base):
-    """A chunk of a document's current version: a range of its extracted text. ``key`` is its number in every index."""
+    """A chunk of a document's current version: a range of its extracted text. ``key`` is its number in every index.
+
+    ``chunk_set`` is the number of the generation that it was first cut for: searches see those of the collection's live set.
+    """
 
     __tablename__ = "chunks"
-    __table_args__ = (Index("ix_chunks_document", "document_id", "ordinal"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_chunks_document_set", "document_id", "chunk_set", "ordinal"),
+        {"sqlite_autoincrement": True},
+    )
 
     key: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(40), unique=True)
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    chunk_set: Mapped[int] = mapped_column(default=1, server_default="1")
     version: Mapped[int]
     ordinal: Mapped[int]
     char_start: Mapped[int]
@@ -146,9 +154,10 @@ class Change(Base):
 
 
 class Generation(Base):
-    """One build of a collection's index files. ``revision`` counts the merges of later changes into it.
+    """One way to index a collection: encoder, chunks and index type. ``revision`` counts the merges of later changes into it.
 
-    ``base_seq`` is the last change that the files hold for certain; ``owner`` beats ``heartbeat_at`` while it writes them.
+    Its chunks are those of ``chunk_set``, cut with the settings ``chunking``, whose name is ``fingerprint``. ``base_seq`` is the
+    last change that the files hold for certain; ``owner`` beats ``heartbeat_at`` while it writes them.
     """
 
     __tablename__ = "generations"
@@ -160,6 +169,9 @@ class Generation(Base):
     revision: Mapped[int] = mapped_column(default=0)
     state: Mapped[str] = mapped_column(String(16))
     encoder: Mapped[str] = mapped_column(String(200))
+    chunk_set: Mapped[int] = mapped_column(default=1, server_default="1")
+    chunking: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
     target: Mapped[dict[str, Any]]
     base_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     manifest_sha256: Mapped[str | None] = mapped_column(String(64))

@@ -25,6 +25,7 @@ from ingest.pace import Pace
 from ingest.pipeline import Ingestion
 from ingest.prepare import Prepared
 from retrieval.encoders.encoder import Encoder, Kind
+from retrieval.encoders.others import OtherEncoders
 
 # What a document's text and chunks depend on beside the encoder's tokenizer.
 _LIBRARIES = ("footnote", "unstructured", "pdfminer.six", "python-docx", "python-pptx", "openpyxl", "lxml")
@@ -130,6 +131,7 @@ def on_cluster(ingestion: Ingestion, cluster: Cluster) -> Ingestion:
         preparer=prepare,
         pace=pace_of(cluster),
         turn=threading.Lock(),
+        others=OtherEncoders(),  # the cluster's machines cut and embed by one encoder
     )
 
 

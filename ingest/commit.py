@@ -84,7 +84,9 @@ def commit_document(
             created_at=moment,
         )
     )
-    _store_chunks(session, document, prepared.chunks, encoder, vectors, removed)
+    _store_chunks(session, document, collection.chunk_set, prepared.chunks, encoder, vectors)
+    _drop_unused_vectors(session, removed)
+    _note_put(session, document)
     if collection.encoder is None:
         collection.encoder = encoder
     return document
@@ -93,30 +95,48 @@ def commit_document(
 def replace_chunks(
     session: Session,
     document: Document,
+    chunk_set: int,
     chunks: Sequence[PreparedChunk],
     chunking: str,
     encoder: str,
     vectors: Mapping[str, bytes],
 ) -> None:
-    """Give the document's version ``chunks``, cut with the settings that ``chunking`` names, in place of those it has.
+    """Give the document's version ``chunks``, cut with the settings that ``chunking`` names, in place of those in the live set.
 
     Call inside one ``Database.write()``; ``vectors`` and ``VectorVanished`` as for ``commit_document``.
     """
-    removed = _remove_chunks(session, document.id)
+    removed = _remove_chunks(session, document.id, chunk_set)
     document.chunking = chunking
     document.chunk_count = len(chunks)
-    _store_chunks(session, document, chunks, encoder, vectors, removed)
+    _store_chunks(session, document, chunk_set, chunks, encoder, vectors)
+    _drop_unused_vectors(session, removed)
+    _note_put(session, document)
+
+
+def add_chunks(
+    session: Session,
+    document: Document,
+    chunk_set: int,
+    chunks: Sequence[PreparedChunk],
+    encoder: str,
+    vectors: Mapping[str, bytes],
+) -> None:
+    """Give the document's version chunks in a set that is not live and has none of it: searches notice nothing.
+
+    Call inside one ``Database.write()``; ``vectors`` and ``VectorVanished`` as for ``commit_document``.
+    """
+    _store_chunks(session, document, chunk_set, chunks, encoder, vectors)
 
 
 def _store_chunks(
     session: Session,
     document: Document,
+    chunk_set: int,
     chunks: Sequence[PreparedChunk],
     encoder: str,
     vectors: Mapping[str, bytes],
-    removed: set[str],
 ) -> None:
-    """Store the chunks of a document that has none any more; ``removed`` are the vectors' hashes of those that it had."""
+    """Store the chunks of a document that has none in this set."""
     _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
     # A part at a time: the rows of a large document are many times as large as its text.
     for start in range(0, len(chunks), _BATCH):
@@ -126,6 +146,7 @@ def _store_chunks(
                 {
                     "id": new_id("chk"),
                     "document_id": document.id,
+                    "chunk_set": chunk_set,
                     "version": document.version,
                     "ordinal": ordinal,
                     "char_start": piece.chunk.start,
@@ -138,7 +159,9 @@ def _store_chunks(
                 for ordinal, piece in enumerate(chunks[start : start + _BATCH], start)
             ],
         )
-    _drop_unused_vectors(session, removed)
+
+
+def _note_put(session: Session, document: Document) -> None:
     session.add(Change(collection_id=document.collection_id, document_id=document.id, kind="put", created_at=now()))
 
 
@@ -260,9 +283,13 @@ def _store_text(session: Session, prepared: Prepared) -> str:
     return digest
 
 
-def _remove_chunks(session: Session, document_id: str) -> set[str]:
-    hashes = set(session.scalars(select(ChunkRow.vector_hash).where(ChunkRow.document_id == document_id)))
-    session.execute(delete(ChunkRow).where(ChunkRow.document_id == document_id))
+def _remove_chunks(session: Session, document_id: str, chunk_set: int | None = None) -> set[str]:
+    """Remove a document's chunks, of one set or of all; gives the hashes of their vectors."""
+    mine = [ChunkRow.document_id == document_id]
+    if chunk_set is not None:
+        mine.append(ChunkRow.chunk_set == chunk_set)
+    hashes = set(session.scalars(select(ChunkRow.vector_hash).where(*mine)))
+    session.execute(delete(ChunkRow).where(*mine))
     return hashes
 
 

@@ -30,7 +30,7 @@ from ingest.pace import Pace
 from ingest.patience import patiently
 from ingest.prepare import Parser, Prepared, PreparedChunk, Preparer, prepare, source_hash
 from retrieval.encoders.encoder import Encoder
-from retrieval.store import check_encoder
+from retrieval.encoders.others import OtherEncoders, encoder_of
 
 OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
@@ -46,6 +46,7 @@ class Ingestion:
 
     ``preparer`` reads and cuts documents elsewhere, in place of ``parser`` and this process. ``turn`` is held during a
     transaction: a lock where several batches are worked on side by side, whose threads wait better here than for the database's.
+    ``others`` are the encoders of collections that were not embedded by ``encoder``.
     """
 
     database: Database
@@ -54,16 +55,21 @@ class Ingestion:
     preparer: Preparer | None = None
     pace: Pace = field(default_factory=Pace)
     turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+    others: OtherEncoders = field(default_factory=OtherEncoders)
 
-    def prepare(self, item: DocumentInput, digest: str, settings: ChunkingSettings) -> Prepared:
+    def prepare(self, item: DocumentInput, digest: str, encoder: Encoder, settings: ChunkingSettings) -> Prepared:
         """See ``ingest.prepare.prepare``."""
         if self.preparer is not None:
             return self.preparer(item, digest, settings)
-        return prepare(item, digest, self.parser, self.encoder, settings)
+        return prepare(item, digest, self.parser, encoder, settings)
+
+    def encoder_of(self, collection: Collection) -> Encoder:
+        """The encoder of a collection's vectors; raises ``Conflict`` where it cannot be had."""
+        return encoder_of(collection, self.encoder, self.others)
 
 
-class _ChunkingChanged(Exception):  # noqa: N818 - a signal between two functions of this file
-    """The collection's chunking settings are others than those that a document of the batch was cut with."""
+class _ChunksChanged(Exception):  # noqa: N818 - a signal between two functions of this file
+    """The collection's live chunks are cut or embedded in another way than those of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +95,22 @@ def ingest_batch(
     known: dict[str, Prepared | _Failure] = {}
     attempts = _ATTEMPTS
     all_vectors = False
+    prepared_for: str | None = None
     while attempts:
-        unchanged = _read_and_prepare(ingestion, collection, items, known)
-        vectors = _encode_batch(ingestion, items, known, all_vectors)
+        encoder, unchanged = _read_and_prepare(ingestion, collection, items, known)
+        if prepared_for not in (None, encoder.name):
+            # Another encoder's tokens were counted for what an earlier attempt left.
+            known, prepared_for, attempts = _failures(known), None, attempts - 1
+            continue
+        prepared_for = encoder.name
+        vectors = _encode_batch(ingestion, encoder, items, known, all_vectors)
         try:
             with ingestion.turn, ingestion.database.write() as session:
                 row = get_collection(session, collection)
-                check_encoder(row, ingestion.encoder.name)
-                if any(each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)):
-                    raise _ChunkingChanged
+                if row.encoder not in (None, encoder.name) or any(
+                    each.chunking != read_chunking(row.chunking).fingerprint for each in _prepared(known)
+                ):
+                    raise _ChunksChanged
                 current = find_documents(session, row.id, [each.external_id for each in _prepared(known)])
                 results = [
                     unchanged[item.external_id]
@@ -106,7 +119,7 @@ def ingest_batch(
                         session,
                         row,
                         known[item.external_id],
-                        ingestion.encoder.name,
+                        encoder.name,
                         vectors,
                         current.get(item.external_id),
                     )
@@ -118,25 +131,24 @@ def ingest_batch(
         except VectorVanished:
             # Somebody else deletes what this batch counts on, maybe again and again: from now on it counts on nothing.
             attempts, all_vectors = attempts - 1, True
-        except _ChunkingChanged:
-            known = {name: each for name, each in known.items() if isinstance(each, _Failure)}
-            attempts -= 1
+        except _ChunksChanged:
+            known, prepared_for, attempts = _failures(known), None, attempts - 1
         except MemoryError:
             if (largest := max(_prepared(known), key=_size, default=None)) is None:
                 raise
             known[largest.external_id] = _out_of_memory(_item(items, largest.external_id))
-    raise RuntimeError("chunking settings kept changing while a batch was being committed")
+    raise RuntimeError("encoder or chunking settings kept changing while a batch was being committed")
 
 
 def _read_and_prepare(
     ingestion: Ingestion, collection: str, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure]
-) -> dict[str, Ingested]:
+) -> tuple[Encoder, dict[str, Ingested]]:
     unchanged: dict[str, Ingested] = {}
     waiting: list[tuple[DocumentInput, bytes]] = []
     read: list[tuple[DocumentInput, bytes]] = []
     with ingestion.database.read() as session:
         row = get_collection(session, collection)
-        settings = read_chunking(row.chunking)
+        encoder, settings = ingestion.encoder_of(row), read_chunking(row.chunking)
         for item in items:
             if item.external_id in known:
                 continue
@@ -163,18 +175,18 @@ def _read_and_prepare(
     if waiting:
         with ThreadPoolExecutor(ingestion.pace.prepared, thread_name_prefix="prepare") as pool:
             for made, (item, _) in zip(
-                pool.map(lambda each: _prepare(ingestion, settings, *each), waiting), waiting, strict=True
+                pool.map(lambda each: _prepare(ingestion, encoder, settings, *each), waiting), waiting, strict=True
             ):
                 known[item.external_id] = made
-    return unchanged
+    return encoder, unchanged
 
 
 def _prepare(
-    ingestion: Ingestion, settings: ChunkingSettings, item: DocumentInput, content: bytes
+    ingestion: Ingestion, encoder: Encoder, settings: ChunkingSettings, item: DocumentInput, content: bytes
 ) -> Prepared | _Failure:
     digest = source_hash(item, content)
     try:
-        prepared = patiently(lambda: ingestion.prepare(item, digest, settings))
+        prepared = patiently(lambda: ingestion.prepare(item, digest, encoder, settings))
         if item.path is not None and _content(item) != content:
             # A folder's file is read in place: the text of one content must not be kept under the hash of another.
             raise Unprocessable("The file changed while it was read.", code="changed_while_read")
@@ -219,6 +231,10 @@ def _prepared(known: dict[str, Prepared | _Failure]) -> list[Prepared]:
     return [document for document in known.values() if isinstance(document, Prepared)]
 
 
+def _failures(known: dict[str, Prepared | _Failure]) -> dict[str, Prepared | _Failure]:
+    return {name: each for name, each in known.items() if isinstance(each, _Failure)}
+
+
 def _chunks(documents: Iterable[Prepared]) -> list[PreparedChunk]:
     return [piece for document in documents for piece in document.chunks]
 
@@ -232,39 +248,47 @@ def _item(items: Iterable[DocumentInput], external_id: str) -> DocumentInput:
 
 
 def _encode_batch(
-    ingestion: Ingestion, items: Sequence[DocumentInput], known: dict[str, Prepared | _Failure], all_vectors: bool
+    ingestion: Ingestion,
+    encoder: Encoder,
+    items: Sequence[DocumentInput],
+    known: dict[str, Prepared | _Failure],
+    all_vectors: bool,
 ) -> dict[str, bytes]:
     """The vectors that the documents need and that are not stored, or all; a document that they cannot be made for fails."""
     vectors: dict[str, bytes] = {}
     try:
-        encode_missing(ingestion, _chunks(_prepared(known)), vectors, all_vectors=all_vectors)
+        encode_missing(ingestion, encoder, _chunks(_prepared(known)), vectors, all_vectors=all_vectors)
     except MemoryError:
         # One by one, the largest first: once it is given up, its memory is there for the others.
         for name in [document.external_id for document in sorted(_prepared(known), key=_size, reverse=True)]:
             chunks = _chunks(_prepared({name: known[name]}))
-            if patiently(lambda: encode_missing(ingestion, chunks, vectors, all_vectors=all_vectors)) is None:  # noqa: B023 - called here
+            if patiently(lambda: encode_missing(ingestion, encoder, chunks, vectors, all_vectors=all_vectors)) is None:  # noqa: B023 - called here
                 known[name] = _out_of_memory(_item(items, name))
     return vectors
 
 
 def encode_missing(
     ingestion: Ingestion,
+    encoder: Encoder,
     chunks: Iterable[PreparedChunk],
     vectors: dict[str, bytes] | None = None,
     *,
     all_vectors: bool = False,
 ) -> dict[str, bytes]:
-    """Vectors, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored (or of all); added to ``vectors``."""
+    """Vectors by ``encoder``, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored (or of all).
+
+    They are added to ``vectors``, which is given back.
+    """
     vectors = {} if vectors is None else vectors
     texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
     with ingestion.database.read() as session:
-        present = set() if all_vectors else stored_vectors(session, ingestion.encoder.name, texts)
+        present = set() if all_vectors else stored_vectors(session, encoder.name, texts)
     missing = [digest for digest in texts if digest not in present and digest not in vectors]
     # Of like length a slice: encoders pad a batch to its longest text.
     missing.sort(key=lambda digest: len(texts[digest]))
     for start in range(0, len(missing), _ENCODED_AT_ONCE):
         part = missing[start : start + _ENCODED_AT_ONCE]
-        encoded = ingestion.encoder.encode([texts[digest] for digest in part], kind="document")
+        encoded = encoder.encode([texts[digest] for digest in part], kind="document")
         vectors.update((digest, row.tobytes()) for digest, row in zip(part, encoded, strict=True))
     return vectors
 
@@ -297,7 +321,7 @@ def _commit(
         same_chunks = cut_with(current.chunking) == prepared.chunking
         if not same_chunks and has_text(session, current, prepared.parsed):
             # The same document under other chunking settings: the same version in other chunks.
-            replace_chunks(session, current, prepared.chunks, prepared.chunking, encoder, vectors)
+            replace_chunks(session, current, collection.chunk_set, prepared.chunks, prepared.chunking, encoder, vectors)
             same_chunks = True
         if same_chunks:
             return Ingested(prepared.external_id, Outcome.UNCHANGED, current.id, current.version)

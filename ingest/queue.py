@@ -27,8 +27,7 @@ from ingest.jobs import abandoned, beat, queued_jobs, release, run_name, submit_
 from ingest.retention import KEEP_JOBS_DAYS, drop_finished_jobs, drop_old_versions
 from ingest.runner import JobRunner, Stopped
 from ingest.uploads import forget_unawaited, waiting_blobs
-from retrieval.generations.indexing import due_merges
-from retrieval.generations.states import remove_unused
+from retrieval.generations.indexing import due_merges, tidy
 
 _QUEUE = "jobs"
 _POLL_S = 0.2
@@ -207,10 +206,10 @@ class JobQueue:
                 Job.kind == "index", Job.status == "failed", Job.finished_at > now() - _AFTER_FAILURE
             )
             spared = set(session.scalars(failed))
-            due = due_merges(session, self.merge_chunks, self.runner.ingestion.encoder.name)
+            due = due_merges(session, self.merge_chunks)
             names = [collection.name for collection in due if collection.id not in spared]
             if self.runner.index_files is not None:
-                remove_unused(self.runner.index_files.folder, session)  # those of collections that were deleted
+                tidy(self.runner.index_files, session)  # those of collections that were deleted
         for name in names:
             with self.runner.ingestion.database.write() as session:
                 found = session.scalar(select(Collection).where(Collection.name == name))

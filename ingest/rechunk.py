@@ -15,7 +15,6 @@ from ingest.commit import VectorVanished, replace_chunks
 from ingest.elements import Element, ElementKind, ParsedDocument
 from ingest.pipeline import Ingestion, encode_missing
 from ingest.prepare import PreparedChunk, cut
-from retrieval.store import check_encoder
 
 # Documents in one transaction: few, so that memory stays flat and no search or write waits long.
 _BATCH = 8
@@ -64,18 +63,18 @@ def _batch(ingestion: Ingestion, collection_name: str, counts: dict[str, int], p
     for attempt in range(_ATTEMPTS):
         with ingestion.database.read() as session:
             collection = get_collection(session, collection_name)
-            check_encoder(collection, ingestion.encoder.name)
+            encoder = ingestion.encoder_of(collection)
             settings = read_chunking(collection.chunking)
             found = _next(session, collection.id, settings)
         if not found:
             return False
-        recut = [_Recut(id_, version, cut(parsed, ingestion.encoder, settings)) for id_, version, parsed in found]
+        recut = [_Recut(id_, version, cut(parsed, encoder, settings)) for id_, version, parsed in found]
         # After a first attempt that lost a vector to somebody else's delete, nothing stored is counted on.
         pieces = [piece for each in recut for piece in each.chunks]
-        vectors = encode_missing(ingestion, pieces, all_vectors=attempt > 0)
+        vectors = encode_missing(ingestion, encoder, pieces, all_vectors=attempt > 0)
         try:
             with ingestion.database.write() as session:
-                done = _commit(session, collection_name, settings, recut, ingestion.encoder.name, vectors)
+                done = _commit(session, collection_name, settings, recut, encoder.name, vectors)
                 now_counted = counts | {"modified": counts["modified"] + done}
                 if progress is not None:
                     progress(session, now_counted)
@@ -97,10 +96,11 @@ def _next(session: Session, collection_id: str, settings: ChunkingSettings) -> l
         .order_by(Document.id)
         .limit(_BATCH)
     )
-    return [(document.id, document.version, _parsed(document, stored)) for document, stored in rows]
+    return [(document.id, document.version, parsed_of(document, stored)) for document, stored in rows]
 
 
-def _parsed(document: Document, stored: ExtractedText) -> ParsedDocument:
+def parsed_of(document: Document, stored: ExtractedText) -> ParsedDocument:
+    """A document as it was parsed, from what is stored of its version."""
     elements = tuple(
         Element(ElementKind(kind), start, end, level, page) for kind, start, end, level, page in stored.elements
     )
@@ -116,13 +116,14 @@ def _commit(
     vectors: Mapping[str, bytes],
 ) -> int:
     """Replace the chunks of those documents that are still as they were read, and say how many they are."""
-    if read_chunking(get_collection(session, collection_name).chunking) != settings:
+    collection = get_collection(session, collection_name)
+    if read_chunking(collection.chunking) != settings or collection.encoder not in (None, encoder):
         return 0
     done = 0
     for each in recut:
         document = session.get(Document, each.document_id)
         if document is None or document.version != each.version or cut_with(document.chunking) == settings.fingerprint:
             continue
-        replace_chunks(session, document, each.chunks, settings.fingerprint, encoder, vectors)
+        replace_chunks(session, document, collection.chunk_set, each.chunks, settings.fingerprint, encoder, vectors)
         done += 1
     return done

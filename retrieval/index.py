@@ -14,6 +14,7 @@ import structlog
 
 from infra.database import Database
 from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.generations.base import Base, open_base
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import Damaged
@@ -22,7 +23,6 @@ from retrieval.store import (
     BaseState,
     CollectionState,
     changed_documents,
-    check_encoder,
     load_documents,
     ready_documents,
 )
@@ -35,13 +35,22 @@ _LOAD = 2000
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What asks for a new view when it changes: the files, and what is indexed in which way."""
+
+    base: BaseState | None
+    chunk_set: int
+    encoder: str | None
+    language: str | None
+
+
 @dataclass(slots=True)
 class _Followed:
-    """A view, the files and the language it was opened with, and the number of the last change that is in it."""
+    """A view, what it was opened with, and the number of the last change that is in it."""
 
     view: View | None = None
-    base: BaseState | None = None
-    language: str | None = None
+    opened: _Opening | None = None
     seq: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,9 +62,18 @@ class Index:
     finished when it began. Safe to use from several threads.
     """
 
-    def __init__(self, database: Database, encoder: Encoder, folder: Path | None = None, *, gpu: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        encoder: Encoder,
+        folder: Path | None = None,
+        *,
+        others: OtherEncoders | None = None,
+        gpu: bool = False,
+    ) -> None:
         self._database = database
         self._encoder = encoder
+        self._others = others or OtherEncoders()
         self._folder = folder
         self._gpu = gpu
         self._followed: dict[str, _Followed] = {}
@@ -66,33 +84,34 @@ class Index:
         return [self._current(state) for state in states]
 
     def _current(self, state: CollectionState) -> View:
-        check_encoder(state, self._encoder.name)
+        encoder = encoder_of(state, self._encoder, self._others)
         with self._lock:
             followed = self._followed.setdefault(state.id, _Followed())
         if followed.view is not None and followed.seq >= state.seq:
             return followed.view
         with followed.lock:
-            opened = (followed.base, followed.language)
-            if followed.view is None or (followed.seq < state.seq and opened != (state.base, state.language)):
-                return self._open(followed, state)
+            opening = _Opening(state.base, state.chunk_set, state.encoder, state.language)
+            if followed.view is None or (followed.seq < state.seq and followed.opened != opening):
+                return self._open(followed, state, opening, encoder)
             if followed.seq < state.seq:
                 self._follow(followed.view, state, followed.seq)
                 followed.seq = state.seq
             return followed.view
 
-    def _open(self, followed: _Followed, state: CollectionState) -> View:
+    def _open(self, followed: _Followed, state: CollectionState, opening: _Opening, encoder: Encoder) -> View:
         """Give ``followed`` a new view, from the generation's files if they are here; searches use the old one meanwhile."""
         base = None if state.base is None else self._base(state, state.base)
         lengths = None if base is None else base.lexical.lengths
-        delta = new_view(state.name, self._encoder.dim, gpu=self._gpu, language=state.language, lengths=lengths)
+        delta = new_view(
+            state.name, encoder.dim, encoder=encoder.name, gpu=self._gpu, language=state.language, lengths=lengths
+        )
         fresh: View = delta
         if base is None:
             self._build(delta, state)
         else:
             fresh = LayeredView(base, delta)
             self._follow(fresh, state, base.manifest.base_seq)
-        followed.base, followed.language = state.base, state.language
-        followed.view, followed.seq = fresh, state.seq
+        followed.view, followed.opened, followed.seq = fresh, opening, state.seq
         return fresh
 
     def _base(self, state: CollectionState, base: BaseState) -> Base | None:
@@ -116,7 +135,7 @@ class Index:
         with self._database.read() as session:
             ids = ready_documents(session, state.id)
             for start in range(0, len(ids), _LOAD):
-                loaded = load_documents(session, ids[start : start + _LOAD], self._encoder.name)
+                loaded = load_documents(session, ids[start : start + _LOAD], view.encoder, state.chunk_set)
                 view.put_documents((document.facts, document.chunks) for document in loaded)
         log.info("index.built", collection=state.name, documents=len(ids), seq=state.seq)
 
@@ -125,7 +144,7 @@ class Index:
             ids = changed_documents(session, state.id, after, state.seq)
             for start in range(0, len(ids), _LOAD):
                 part = ids[start : start + _LOAD]
-                loaded = load_documents(session, part, self._encoder.name)
+                loaded = load_documents(session, part, view.encoder, state.chunk_set)
                 view.put_documents((document.facts, document.chunks) for document in loaded)
                 view.remove_documents(set(part) - {document.facts.id for document in loaded})
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.tables import ChunkRow, Document, Vector
-from retrieval.store import find_collections
+from retrieval.store import CollectionState, find_collections
 from retrieval.views import Views
 
 
@@ -39,15 +39,15 @@ class Integrity:
     orphaned_vectors: int
 
 
-def check_integrity(database: Database, index: Views, encoder: str) -> Integrity:
-    """Compare every collection's chunks with its indexes, after bringing these up to date."""
+def check_integrity(database: Database, index: Views) -> Integrity:
+    """Compare every collection's live chunks with its indexes, after bringing these up to date; raises as ``Views.current``."""
     with database.read() as session:
         states = find_collections(session, None)
         expected = {
             state.id: (
                 _document_ids(session, state.id),
-                _chunk_keys(session, state.id),
-                _unembedded(session, state.id, encoder),
+                _chunk_keys(session, state),
+                _unembedded(session, state),
             )
             for state in states
         }
@@ -63,8 +63,8 @@ def check_integrity(database: Database, index: Views, encoder: str) -> Integrity
             # Somebody may have committed since the snapshot above: look at both again before crying wolf.
             with database.read() as session:
                 later = find_collections(session, [state.name])[0]
-                documents, keys = _document_ids(session, state.id), _chunk_keys(session, state.id)
-                unembedded = _unembedded(session, state.id, encoder)
+                documents, keys = _document_ids(session, state.id), _chunk_keys(session, later)
+                unembedded = _unembedded(session, later)
                 view = index.current([later])[0]
                 dense, lexical = set(view.vector_keys().tolist()), set(view.lexical_keys().tolist())
         absent = (keys - dense) | (keys - lexical) | unembedded
@@ -90,12 +90,16 @@ def _document_ids(session: Session, collection_id: str) -> set[str]:
     return set(session.scalars(query))
 
 
-def _chunk_keys(session: Session, collection_id: str) -> set[int]:
-    query = select(ChunkRow.key).join(Document, Document.id == ChunkRow.document_id)
-    return set(session.scalars(query.where(Document.collection_id == collection_id)))
+def _chunk_keys(session: Session, state: CollectionState) -> set[int]:
+    return set(session.scalars(_live(state)))
 
 
-def _unembedded(session: Session, collection_id: str, encoder: str) -> set[int]:
-    stored = select(Vector.hash).where(Vector.hash == ChunkRow.vector_hash, Vector.encoder == encoder).exists()
+def _unembedded(session: Session, state: CollectionState) -> set[int]:
+    stored = select(Vector.hash).where(Vector.hash == ChunkRow.vector_hash, Vector.encoder == state.encoder).exists()
+    return set(session.scalars(_live(state).where(~stored)))
+
+
+def _live(state: CollectionState) -> Select[int]:
+    """The keys of a collection's live chunks."""
     query = select(ChunkRow.key).join(Document, Document.id == ChunkRow.document_id)
-    return set(session.scalars(query.where(Document.collection_id == collection_id, ~stored)))
+    return query.where(Document.collection_id == state.id, ChunkRow.chunk_set == state.chunk_set)

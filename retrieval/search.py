@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from infra.database import Database
 from infra.errors import FieldError, InvalidInput
@@ -75,24 +73,25 @@ def search(engine: Engine, query: SearchQuery, access: Access) -> SearchResult:
     """
     started = time.perf_counter()
     condition = None if query.filter is None else parse_filter(query.filter)
-    vector = None
-    if query.mode != "lexical":
-        vector = engine.encoder.encode([query.query], kind="query")[0]
-    encoded = time.perf_counter()
     for _ in range(_ATTEMPTS):
-        found = _find(engine, query, access, condition, vector)
+        found = _find(engine, query, access, condition)
         if found.complete:
             break
     else:
         # Commits keep coming between the indexes and the texts: hold them up for one look.
         with engine.database.write():
-            found = _find(engine, query, access, condition, vector)
+            found = _find(engine, query, access, condition)
     done = time.perf_counter()
     state = IndexState(
         generation=max((s.generation for s in found.states), default=1),
         seq=max((s.seq for s in found.states), default=0),
     )
-    timings = {"refresh": found.refresh_s, "encode": encoded - started, "search": done - encoded - found.refresh_s}
+    spent = done - started
+    timings = {
+        "refresh": found.refresh_s,
+        "encode": found.encode_s,
+        "search": spent - found.refresh_s - found.encode_s,
+    }
     shown = {name: round(value * 1000, 3) for name, value in timings.items()}
     return SearchResult(found.passages, state, shown, found.ranking)
 
@@ -106,20 +105,22 @@ class _Found:
     complete: bool
     ranking: RankingSettings
     refresh_s: float
+    encode_s: float
 
 
-def _find(
-    engine: Engine, query: SearchQuery, access: Access, condition: Filter | None, vector: NDArray[np.float32] | None
-) -> _Found:
+def _find(engine: Engine, query: SearchQuery, access: Access, condition: Filter | None) -> _Found:
     started = time.perf_counter()
     with engine.database.read() as session:
-        states = find_collections(session, query.collections)
+        states = find_collections(session, query.collections, engine.generations)
     views = engine.index.current(states)
-    refresh_s = time.perf_counter() - started
+    refreshed = time.perf_counter()
+    # After the views, of which each says whose vectors it has: another generation may have come between.
+    vectors = [None] * len(views) if query.mode == "lexical" else engine.encode_query(query.query, views)
+    encoded = time.perf_counter()
     ranked = rank_views(
         views,
         query.query,
-        vector,
+        vectors,
         mode=query.mode,
         k=query.top_k,
         access=access,
@@ -143,7 +144,7 @@ def _find(
             expanded = load_expanded(session, passages, query.expand)
         complete = complete and len(expanded) == len(passages)
         passages = expanded
-    return _Found(states, tuple(passages), complete, ranked.settings, refresh_s)
+    return _Found(states, tuple(passages), complete, ranked.settings, refreshed - started, encoded - refreshed)
 
 
 def _threshold(query: SearchQuery, settings: RankingSettings) -> float:

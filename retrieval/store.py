@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.clock import now
-from infra.errors import Conflict, NotFound
+from infra.errors import NotFound
 from infra.tables import (
     Change,
     ChunkRow,
@@ -49,7 +49,8 @@ class BaseState:
 class CollectionState:
     """A collection as a search finds it: its generation, the number of its last change, and how it ranks.
 
-    ``base`` is ``None`` where no files were built: the whole index is in memory then.
+    ``base`` is ``None`` where no files were built: the whole index is in memory then. ``chunk_set``: which of its documents'
+    chunks are the live ones.
     """
 
     id: str
@@ -60,10 +61,16 @@ class CollectionState:
     language: str | None = None
     base: BaseState | None = None
     ranking: RankingSettings = DEFAULT_RANKING
+    chunk_set: int = 1
 
 
-def find_collections(session: Session, names: Sequence[str] | None) -> list[CollectionState]:
-    """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist."""
+def find_collections(
+    session: Session, names: Sequence[str] | None, pinned: Mapping[str, int] | None = None
+) -> list[CollectionState]:
+    """The named collections (all, if ``names`` is None); raises ``NotFound`` naming the first that does not exist.
+
+    Of a collection in ``pinned`` it is the generation of that number, live or not: to look at one before it is promoted.
+    """
     query = (
         select(Collection, Generation)
         .outerjoin(
@@ -85,7 +92,7 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
         .group_by(Change.collection_id)
     )
     seqs: dict[str, int] = {row[0]: row[1] for row in latest}
-    return [
+    states = [
         CollectionState(
             row.id,
             row.name,
@@ -95,25 +102,30 @@ def find_collections(session: Session, names: Sequence[str] | None) -> list[Coll
             row.language,
             _base_state(generation),
             read_ranking(row.ranking),
+            row.chunk_set,
         )
         for row, generation in pairs
     ]
+    return [_at(session, state, pinned[state.name]) if pinned and state.name in pinned else state for state in states]
+
+
+def _at(session: Session, state: CollectionState, number: int) -> CollectionState:
+    """The collection as it would be with another generation live; raises ``NotFound``."""
+    if number == state.generation:
+        return state
+    row = session.scalar(select(Generation).where(Generation.collection_id == state.id, Generation.number == number))
+    if row is None:
+        raise NotFound(
+            f"Collection {state.name!r} has no generation {number}: footnote index status lists them.",
+            code="generation_not_found",
+        )
+    return replace(state, generation=number, encoder=row.encoder, base=_base_state(row), chunk_set=row.chunk_set)
 
 
 def _base_state(generation: Generation | None) -> BaseState | None:
     if generation is None or generation.manifest_sha256 is None:
         return None
     return BaseState(generation.number, generation.revision, generation.base_seq, generation.manifest_sha256)
-
-
-def check_encoder(collection: Collection | CollectionState, encoder: str) -> None:
-    """Raise ``Conflict`` if the collection's vectors come from another encoder: two kinds are never mixed."""
-    if collection.encoder is not None and collection.encoder != encoder:
-        raise Conflict(
-            f"Collection {collection.name!r} was indexed with encoder {collection.encoder!r}, and FOOTNOTE_ENCODER is now "
-            f"{encoder!r}: set it back, or ingest the documents into a new collection.",
-            code="encoder_mismatch",
-        )
 
 
 def latest_seq(session: Session, collection_id: str) -> int:
@@ -162,8 +174,8 @@ class IndexedDocument:
     chunks: tuple[IndexedChunk, ...]
 
 
-def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[IndexedDocument]:
-    """The current versions of ``ids`` with their chunks; those that are gone or not ready are left out.
+def load_documents(session: Session, ids: Sequence[str], encoder: str, chunk_set: int = 1) -> list[IndexedDocument]:
+    """The current versions of ``ids`` with their chunks of one set; those that are gone or not ready are left out.
 
     A chunk whose vector is not stored has ``vector=None``: it can be found by its words, and ``/v1/integrity`` counts it.
     """
@@ -173,7 +185,7 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str) -> list[I
         rows = session.execute(
             select(ChunkRow, Vector.data)
             .outerjoin(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == encoder))
-            .where(ChunkRow.document_id.in_(part))
+            .where(ChunkRow.document_id.in_(part), ChunkRow.chunk_set == chunk_set)
             .order_by(ChunkRow.document_id, ChunkRow.ordinal)
         ).all()
         extracted = session.execute(
@@ -258,6 +270,12 @@ def load_passages(session: Session, keys: Iterable[int], access: Access) -> dict
                 context=chunk.context,
             )
     return passages
+
+
+def vector_dim(session: Session, encoder: str) -> int | None:
+    """The length of an encoder's vectors; ``None`` where none is stored."""
+    stored = session.scalar(select(func.length(Vector.data)).where(Vector.encoder == encoder).limit(1))
+    return None if stored is None else int(stored) // np.dtype(np.float32).itemsize
 
 
 def vector_from_bytes(data: bytes) -> NDArray[np.float32]:

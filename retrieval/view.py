@@ -66,8 +66,9 @@ class IndexedChunk:
 class CollectionView:
     """One collection's documents and indexes; safe to change and to search from several threads."""
 
-    def __init__(self, name: str, dense: DenseIndex, lexical: LexicalIndex) -> None:
+    def __init__(self, name: str, dense: DenseIndex, lexical: LexicalIndex, encoder: str = "") -> None:
         self.name = name
+        self.encoder = encoder
         self._dense = dense
         self._lexical = lexical
         self._facts: dict[str, DocumentFacts] = {}
@@ -262,13 +263,19 @@ class CollectionView:
 
 
 def new_view(
-    name: str, dim: int, *, gpu: bool = False, language: str | None = None, lengths: FieldLengths | None = None
+    name: str,
+    dim: int,
+    *,
+    encoder: str = "",
+    gpu: bool = False,
+    language: str | None = None,
+    lengths: FieldLengths | None = None,
 ) -> CollectionView:
-    """An empty view in main memory for vectors of length ``dim`` and words of ``language`` (``None``: English).
+    """An empty view in main memory for vectors of length ``dim`` by ``encoder`` and words of ``language`` (``None``: English).
 
     ``lengths`` are those of the files that the view is a delta to (``LexicalFile.lengths``).
     """
-    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical(language, lengths=lengths))
+    return CollectionView(name, FaissDense(dim, gpu=gpu), TantivyLexical(language, lengths=lengths), encoder)
 
 
 def search_views(
@@ -282,13 +289,14 @@ def search_views(
     filter_: Filter | None = None,
 ) -> list[Hit]:
     """The ``k`` best chunks over all ``views``, ranked by the default settings; see ``rank_views``."""
-    return rank_views(views, query, vector, mode=mode, k=k, access=access, filter_=filter_).hits[:k]
+    vectors = [vector] * len(views)
+    return rank_views(views, query, vectors, mode=mode, k=k, access=access, filter_=filter_).hits[:k]
 
 
 def rank_views(
     views: Sequence[View],
     query: str,
-    vector: Vector | None,
+    vectors: Sequence[Vector | None],
     *,
     mode: Mode = "hybrid",
     k: int = 10,
@@ -300,15 +308,15 @@ def rank_views(
     """Every candidate of both legs over all ``views`` (``k`` or more, if there are so many), best first: they are ranked
     together.
 
-    ``vector`` is the query's, from the encoder of the views' vectors; without one a hybrid search is a
+    ``vectors`` are the query's, each from the encoder of the view in its place; without one a hybrid search is a
     lexical one, and a dense search raises ``ValueError``. What the caller may not read, or the filter keeps
     out, is neither scored nor returned. ``settings`` are those of the views, in their order; ages of documents are counted
     from ``moment``, by default now.
     """
-    if mode == "dense" and vector is None:
+    if mode == "dense" and any(vector is None for vector in vectors):
         raise ValueError("a dense search needs the query's vector")
     depth = max(DEPTH, k)
-    words, meaning = "" if mode == "dense" else query, None if mode == "lexical" else vector
+    words, meaning = "" if mode == "dense" else query, [None] * len(views) if mode == "lexical" else vectors
     found = find_candidates(views, words, meaning, depth, access=access, filter_=filter_, settings=settings)
     return rank(found, mode=mode, depth=depth, moment=moment)
 
@@ -316,7 +324,7 @@ def rank_views(
 def find_candidates(
     views: Sequence[View],
     query: str,
-    vector: Vector | None,
+    vectors: Sequence[Vector | None],
     depth: int,
     *,
     access: Access = EVERYTHING,
@@ -324,11 +332,11 @@ def find_candidates(
     settings: Sequence[RankingSettings] | None = None,
 ) -> list[Found]:
     """What each of ``views`` finds for ``rank``: the ``depth`` best of its lexical leg (none where ``query`` is empty), and
-    of its dense leg (none without a ``vector``).
+    of its dense leg (none without a vector in its place of ``vectors``).
     """
     found = []
-    for view, each in zip(views, settings or [DEFAULT_RANKING] * len(views), strict=True):
+    for view, vector, each in zip(views, vectors, settings or [DEFAULT_RANKING] * len(views), strict=True):
         best = view.candidates(query, vector, depth, access, filter_)
         facts = view.facts_of({id_ for id_, _ in best.place.values()}) if each.weighs_documents else {}
-        found.append(Found(best.dense, best.lexical, best.place, best.share, each, view.name, facts))
+        found.append(Found(best.dense, best.lexical, best.place, best.share, each, view.name, facts, view.encoder))
     return found

@@ -45,6 +45,11 @@ class View(Protocol):
         """The collection's name."""
         ...
 
+    @property
+    def encoder(self) -> str:
+        """The name of the encoder of its vectors, which must make a query's."""
+        ...
+
     def put_documents(self, documents: Iterable[tuple[DocumentFacts, Sequence[IndexedChunk]]]) -> None:
         """Add documents or replace those of the same ids, all at one moment for the searchers.
 

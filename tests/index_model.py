@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from infra.database import Database
-from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Vector
+from infra.tables import ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
 from ingest.document import DocumentInput
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts, parse_filter
@@ -75,7 +75,8 @@ class IndexModel:
             rows = session.execute(
                 select(ChunkRow, Vector.data)
                 .join(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == self.encoder))
-                .where(ChunkRow.document_id == document.id)
+                .join(Collection, Collection.chunk_set == ChunkRow.chunk_set)
+                .where(ChunkRow.document_id == document.id, Collection.name == COLLECTION)
                 .order_by(ChunkRow.ordinal)
             ).all()
         assert text == item.text

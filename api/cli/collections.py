@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import typer
 from sqlalchemy import select
 
-from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, local_services, out, print_json, print_table
+from api.cli.context import (
+    JSON_OPTION,
+    KEY_OPTION,
+    SERVER_OPTION,
+    json_object,
+    local_services,
+    out,
+    print_json,
+    print_table,
+)
 from api.cli.progress import follow
 from api.cli.remote import read, remote
 from api.cli.work import check_free, run_here
@@ -63,9 +71,9 @@ def create(
 ) -> None:
     """Create an empty collection."""
     settings: dict[str, Any] = {
-        "chunking": _object(chunking, "chunking"),
+        "chunking": json_object(chunking, "chunking"),
         "language": _language(language),
-        "ranking": _object(ranking, "ranking"),
+        "ranking": json_object(ranking, "ranking"),
     }
     if server:
         with remote(server, key) as client:
@@ -93,7 +101,7 @@ def set_command(
     language its words are analysed in, or how its results are ranked, both from the next search on.
     """
     changes: dict[str, Any] = {
-        option: _object(given, option)
+        option: json_object(given, option)
         for option, given in (("chunking", chunking), ("ranking", ranking))
         if given is not None
     }
@@ -134,26 +142,6 @@ def _set_local(services: Services, name: str, changes: Mapping[str, Any]) -> dic
         check_free(job)
         job_id = job.id
     return {**changed, "counts": run_here(services, job_id)["counts"]}
-
-
-_EXAMPLES = {
-    "chunking": '{"strategy": "size", "target_tokens": 200}',
-    "ranking": '{"dense_weight": 0.6, "rerank": true}',
-}
-
-
-def _object(raw: str | None, option: str) -> dict[str, Any] | None:
-    if raw is None or raw == "default":
-        return None
-    try:
-        value = msgspec.json.decode(raw.encode())
-    except msgspec.DecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidInput(
-            f"--{option} must be default or a JSON object such as '{_EXAMPLES[option]}'.", code=f"invalid_{option}"
-        )
-    return value
 
 
 def _language(given: str | None) -> str | None:

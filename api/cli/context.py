@@ -75,3 +75,24 @@ def parse_filter_option(raw: str | None) -> dict[str, Any] | None:
             '--filter must be a JSON object such as \'{"year": {"$gte": 2025}}\'.', code="invalid_filter"
         )
     return value
+
+
+_EXAMPLES = {
+    "chunking": '{"strategy": "size", "target_tokens": 200}',
+    "ranking": '{"dense_weight": 0.6, "rerank": true}',
+}
+
+
+def json_object(raw: str | None, option: str) -> dict[str, Any] | None:
+    """The settings that an option gives in JSON; ``None`` for ``default``. Raises ``InvalidInput``."""
+    if raw is None or raw == "default":
+        return None
+    try:
+        value = msgspec.json.decode(raw.encode())
+    except msgspec.DecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidInput(
+            f"--{option} must be default or a JSON object such as '{_EXAMPLES[option]}'.", code=f"invalid_{option}"
+        )
+    return value

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import typer
 
 from api.cli.context import JSON_OPTION, local_settings, print_json, print_table
-from api.services import open_encoder, open_index, open_writer
+from api.services import open_encoder, open_index, open_writer, other_encoders
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
@@ -77,7 +77,7 @@ def _encoder(settings: Settings) -> str:
 def _index(settings: Settings) -> str:
     database = open_database(settings.database)
     try:
-        index = open_index(settings, database, open_encoder(settings))
+        index = open_index(settings, database, open_encoder(settings), other_encoders(settings))
         try:
             return index.check()
         finally:
@@ -89,10 +89,9 @@ def _index(settings: Settings) -> str:
 def _integrity(settings: Settings) -> str:
     database = open_database(settings.database)
     try:
-        encoder = open_encoder(settings)
-        index = open_index(settings, database, encoder)
+        index = open_index(settings, database, open_encoder(settings), other_encoders(settings))
         try:
-            result = check_integrity(database, index, encoder.name)
+            result = check_integrity(database, index)
         finally:
             index.close()
     finally:

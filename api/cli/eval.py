@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ from evals.service import ServiceLoader, ServiceSubject
 from evals.store import load_goldset, load_run
 from infra.database import Database, open_database
 from ingest.collections import get_collection, set_ranking
+from ingest.generation import complete
 from retrieval.ranking.settings import read_ranking
 
 eval_app = typer.Typer(
@@ -99,6 +101,10 @@ def run_command(
         Path | None,
         typer.Option(help="Folder to write run.json, table.md and report.html to; made if need be."),
     ] = None,
+    generation: Annotated[
+        int | None,
+        typer.Option(min=1, help="Generation of the collection's index to ask, live or not; default: the live one."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first items.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions asked at a time.")] = 1,
     as_json: JsonFlag = False,
@@ -109,7 +115,13 @@ def run_command(
         make_folder(out)
     request = Request(goldset, collection, mode, answers, baseline, rules, limit, concurrency)
     with local_services() as services, progress_bar("questions") as progress:
-        result = asyncio.run(evaluate(services.database, ServiceSubject(services.engine), request, progress))
+        engine = services.engine
+        if generation is not None:
+            with services.database.read() as session:
+                name = collection or load_goldset(session, goldset)[0]
+            complete(services.ingestion, name, generation)
+            engine = replace(engine, generations={name: generation})
+        result = asyncio.run(evaluate(services.database, ServiceSubject(engine), request, progress))
     if out is not None:
         write_run(result, out)
     if as_json:

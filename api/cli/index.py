@@ -9,15 +9,20 @@ from typing import Any
 import typer
 from sqlalchemy.orm import Session
 
-from api.cli.context import JSON_OPTION, local_services, local_settings, out, print_json, print_table
+from api.cli.cluster import RAY_OPTION, on_ray
+from api.cli.context import JSON_OPTION, json_object, local_services, local_settings, out, print_json, print_table
 from api.cli.progress import progress_bar
 from infra.database import open_database
 from infra.settings import Settings
 from infra.tables import Collection, Generation
+from ingest.chunking import read_chunking
 from ingest.collections import get_collection
-from retrieval.generations.indexing import IndexFiles, build, changed_chunks, target_of
+from ingest.generation import build, promote, rollback
+from ingest.pipeline import Ingestion
+from retrieval.generations import states
+from retrieval.generations.indexing import IndexFiles, changed_chunks, target_of
 from retrieval.generations.manifest import Damaged, damaged_files, read_manifest
-from retrieval.generations.states import describe, drop, folder_of, generations, promote, rollback
+from retrieval.generations.states import describe, drop, folder_of, generations
 from retrieval.integrity import check_integrity
 from retrieval.store import find_collections
 
@@ -42,7 +47,19 @@ def status(collection: str = ALL, as_json: bool = JSON_OPTION) -> None:
         print_json(rows)
         return
     print_table(
-        ["collection", "generation", "state", "index", "recall", "documents", "chunks", "MiB", "in memory", "built"],
+        [
+            "collection",
+            "generation",
+            "state",
+            "encoder",
+            "index",
+            "recall",
+            "documents",
+            "chunks",
+            "MiB",
+            "in memory",
+            "built",
+        ],
         [line for row in rows for line in _lines(row)],
     )
 
@@ -54,47 +71,67 @@ def build_command(
     kind: str = typer.Option(
         None, "--kind", help="An index type to use, instead of the one that size and recall ask for."
     ),
+    chunking: str = typer.Option(
+        None,
+        "--chunking",
+        help='Cut the documents otherwise: a JSON object such as {"target_tokens": 200}, or "default".',
+    ),
     live: bool = typer.Option(False, "--promote", help="Make it live at once."),
+    ray: str = RAY_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Build a new generation beside the live one; a build that was stopped goes on."""
+    """Build a new generation beside the live one, by the present encoder; a build that was stopped goes on."""
     target = target_of(recall, kind)
-    with local_services() as services, progress_bar() as progress:
+    settings = None if chunking is None else read_chunking(json_object(chunking, "chunking"))
+    with local_services() as local, on_ray(local, ray) as services, progress_bar() as progress:
+        cutting = progress.add_task("Embedding", total=None, visible=False)
         bar = progress.add_task("Indexing", total=None)
-        files = IndexFiles(services.database, services.ingestion.encoder, services.settings.index_dir)
+        folder = services.settings.index_dir if services.settings.index_url is None else None
         made = build(
-            files,
+            services.ingestion,
+            IndexFiles(services.database, services.ingestion.encoder, folder),
             collection,
             target,
+            chunking=settings,
             live=live,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            filling=lambda done, total: progress.update(cutting, completed=done, total=total, visible=True),
+            indexing_=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     if as_json:
         print_json(made)
         return
-    dense = made["report"]["dense"]
     end = (
         "It is live."
         if live
         else f"Make it live with: footnote index promote {made['generation']} --collection {collection}"
     )
-    out.print(
-        f"Built generation {made['generation']} of {collection}: {made['report']['chunks']} chunks,"
-        f" {dense['kind']}, recall@10 {dense['recall']:.3f}. {end}",
-        markup=False,
-    )
+    out.print(f"Built generation {made['generation']} of {collection}: {_held(made)}. {end}", markup=False)
+
+
+def _held(generation: dict[str, Any]) -> str:
+    report = generation["report"]
+    if report is None:
+        return f"documents embedded by {generation['encoder']}"
+    dense = report["dense"]
+    return f"{report['chunks']} chunks, {dense['kind']}, recall@10 {dense['recall']:.3f}"
 
 
 @app.command("promote")
 def promote_command(number: int = NUMBER, collection: str = COLLECTION, as_json: bool = JSON_OPTION) -> None:
     """Make a generation the one that searches use, in one step."""
-    _switch(collection, as_json, lambda session, found: promote(session, found, number))
+    _switch(
+        collection,
+        as_json,
+        lambda session, found: states.promotable(session, found, number),
+        lambda session, found: states.promote(session, found, number),
+        lambda ingestion: promote(ingestion, collection, number),
+    )
 
 
 @app.command("rollback")
 def rollback_command(collection: str = COLLECTION, as_json: bool = JSON_OPTION) -> None:
     """Go back to the generation that was live before."""
-    _switch(collection, as_json, rollback)
+    _switch(collection, as_json, states.replaced, states.rollback, lambda ingestion: rollback(ingestion, collection))
 
 
 @app.command("drop")
@@ -125,7 +162,7 @@ def check(collection: str = ALL, as_json: bool = JSON_OPTION) -> None:
         with services.database.read() as session:
             names = [state.name for state in find_collections(session, [collection] if collection else None)]
             found = [_damage(session, services.settings, get_collection(session, name)) for name in names]
-        integrity = check_integrity(services.database, services.engine.index, services.engine.encoder.name)
+        integrity = check_integrity(services.database, services.engine.index)
     rows = {row.name: row for row in integrity.collections}
     checked: list[dict[str, Any]] = [
         {
@@ -161,6 +198,7 @@ def _status(session: Session, collection: Collection) -> dict[str, Any]:
     return {
         "collection": collection.name,
         "live": collection.generation,
+        "encoder": collection.encoder,
         "in_memory": changed_chunks(session, collection),
         "generations": [describe(row) for row in generations(session, collection)],
     }
@@ -178,6 +216,7 @@ def _lines(status: dict[str, Any]) -> list[list[str]]:
                 status["collection"],
                 str(row["generation"]) + (f".{row['revision']}" if row["revision"] else ""),
                 row["state"] + (f": {row['error']}" if row["error"] else ""),
+                row["encoder"],
                 dense.get("kind", "in memory" if row["built_at"] is None and row["state"] != "building" else ""),
                 f"{dense['recall']:.3f}" if "recall" in dense else "",
                 str(report.get("documents", "")),
@@ -194,6 +233,7 @@ def _lines(status: dict[str, Any]) -> list[list[str]]:
                 status["collection"],
                 str(status["live"]),
                 "live",
+                status["encoder"] or "",
                 "in memory",
                 "",
                 "",
@@ -206,17 +246,30 @@ def _lines(status: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
-def _switch(collection: str, as_json: bool, change: Callable[[Session, Collection], Generation]) -> None:
+def _switch(
+    collection: str,
+    as_json: bool,
+    find: Callable[[Session, Collection], Generation],
+    change: Callable[[Session, Collection], Generation],
+    change_chunks: Callable[[Ingestion], dict[str, Any]],
+) -> None:
+    made: dict[str, Any] | None = None
     database = open_database(local_settings().database)
     try:
         with database.write() as session:
-            row = describe(change(session, get_collection(session, collection)))
+            row = get_collection(session, collection)
+            # With the same chunks nothing has to be cut or embedded, and no encoder is loaded.
+            if find(session, row).chunk_set == row.chunk_set:
+                made = states.describe(change(session, row))
     finally:
         database.close()
+    if made is None:
+        with local_services() as services:
+            made = change_chunks(services.ingestion)
     if as_json:
-        print_json(row)
+        print_json(made)
     else:
-        out.print(f"Generation {row['generation']} of {collection} is live.", markup=False)
+        out.print(f"Generation {made['generation']} of {collection} is live.", markup=False)
 
 
 def _damage(session: Session, settings: Settings, collection: Collection) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, local_services, out, parse_filter_option, print_json
 from api.cli.remote import read, remote
 from api.search_view import check_question, search_body
+from infra.errors import InvalidInput
+from ingest.generation import complete
 from retrieval.access import EVERYTHING, Access
 from retrieval.search import SearchQuery, search
 
@@ -28,6 +31,9 @@ def search_command(
         None, "--collapse/--no-collapse", help="Show results that say the same as one, with the others listed."
     ),
     expand: int = typer.Option(0, "--expand", min=0, max=3, help="Show so many chunks on either side of each passage."),
+    generation: int = typer.Option(
+        None, "--generation", help="Search by this generation of the index, live or not; needs one --collection."
+    ),
     group: list[str] = typer.Option(None, "--group", help="Search as a member of this group (repeatable)."),
     server: str = SERVER_OPTION,
     key: str = KEY_OPTION,
@@ -36,6 +42,8 @@ def search_command(
     """Find passages."""
     if mode not in ("hybrid", "dense", "lexical"):
         raise typer.BadParameter("allowed: hybrid, dense, lexical", param_hint="--mode")
+    if generation is not None and (server is not None or len(collection or ()) != 1):
+        raise InvalidInput("--generation works on the data folder, without --server, and with one --collection.")
     condition = parse_filter_option(where)
     if server is not None:
         body: dict[str, Any] = {"query": query, "top_k": top_k, "mode": mode}
@@ -50,8 +58,12 @@ def search_command(
         question = check_question(query, "query")
         asked = SearchQuery(question, collection or None, top_k, mode, condition, rerank, collapse, expand)
         with local_services() as services:
+            engine = services.engine
+            if generation is not None:
+                complete(services.ingestion, collection[0], generation)
+                engine = replace(engine, generations={collection[0]: generation})
             started = time.perf_counter()
-            found = search(services.engine, asked, Access(frozenset(group)) if group else EVERYTHING)
+            found = search(engine, asked, Access(frozenset(group)) if group else EVERYTHING)
             result = search_body(found, (time.perf_counter() - started) * 1000)
     if as_json:
         print_json(result)

@@ -51,7 +51,7 @@ def integrity(services: NamedDependency[Services], caller: NamedDependency[Calle
     """Count, for each collection, what the indexes lack or have too much of."""
     caller.require("admin")
     engine = services.engine
-    body: dict[str, Any] = msgspec.to_builtins(check_integrity(services.database, engine.index, engine.encoder.name))
+    body: dict[str, Any] = msgspec.to_builtins(check_integrity(services.database, engine.index))
     return body
 
 

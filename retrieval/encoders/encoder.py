@@ -183,6 +183,13 @@ def load_encoder(
     return SentenceEncoder(model, name, choose_runtime(model, name, runtime, cache))
 
 
+def stem_of(name_or_path: str) -> str:
+    """The part before the ``@`` in the name of the encoder that ``load_encoder`` loads, known without loading it."""
+    path = Path(name_or_path).expanduser()
+    built_in = name_or_path in (DEFAULT_ENCODER, INT8_ENCODER)
+    return path.resolve().name if path.is_dir() and not built_in else name_or_path
+
+
 def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

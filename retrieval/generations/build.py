@@ -60,6 +60,7 @@ class BuildPlan:
     number: int
     revision: int
     encoder: str
+    chunk_set: int
     dim: int
     language: str | None
     base_seq: int
@@ -69,7 +70,7 @@ class BuildPlan:
     @property
     def name(self) -> str:
         """What must be the same for a build to go on where another stopped."""
-        return f"{self.generation_id} {self.revision} {self.encoder} {self.language} {self.target}"
+        return f"{self.generation_id} {self.revision} {self.encoder} {self.chunk_set} {self.language} {self.target}"
 
 
 def build_generation(database: Database, plan: BuildPlan, progress: Progress = silent) -> Built:
@@ -123,7 +124,7 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
 
     def load(part: Sequence[str]) -> dict[str, Sequence[IndexedChunk]]:
         with database.read() as session:
-            loaded = load_documents(session, part, plan.encoder)
+            loaded = load_documents(session, part, plan.encoder, plan.chunk_set)
         return {document.facts.id: document.chunks for document in loaded}
 
     with database.read() as session:

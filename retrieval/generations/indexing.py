@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ from infra.tables import Change, Collection, Document, Generation
 from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import Encoder
 from retrieval.generations.build import BuildPlan, Built, build_generation
+from retrieval.generations.chunk_sets import ChunkSet, live_set
 from retrieval.generations.files import Progress, silent
 from retrieval.generations.states import (
     beat,
@@ -36,22 +37,27 @@ from retrieval.generations.states import (
     promote,
     remove_unused,
 )
-from retrieval.store import INDEX_CHANGE, check_encoder, latest_seq
+from retrieval.store import INDEX_CHANGE, latest_seq, vector_dim
 
 _BEAT_S = 10.0
 # A merge writes all of a generation again: it is worth it for a tenth of it.
 _SHARE = 0.1
+
+_T = TypeVar("_T")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFiles:
-    """What making index files needs: the database, the encoder whose vectors they hold, and the folder they are in."""
+    """What making index files needs: the database, the encoder of new collections, and the folder that the files are in.
+
+    Without a folder a generation has no files: where another engine has the index, and what changes is the chunks.
+    """
 
     database: Database
     encoder: Encoder
-    folder: Path
+    folder: Path | None
 
 
 def build(
@@ -59,28 +65,47 @@ def build(
     collection: str,
     target: RecallTarget,
     *,
+    content: ChunkSet | None = None,
+    fill: Callable[[Generation], None] | None = None,
     live: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Build a new generation of a collection, or go on with one that was stopped; with ``live``, promote it at once.
 
-    Gives its description. Raises ``NotFound`` for an unknown collection, ``Conflict`` while another process builds one or if
-    the collection's vectors are another encoder's, and what ``progress`` raises: the build can then be taken up again.
+    Its chunks are the live ones, or those of ``content``, a set that ``fill`` cuts and embeds before. Gives its description.
+    Raises ``NotFound`` for an unknown collection, ``Conflict`` while another process builds one, and what ``fill`` and
+    ``progress`` raise: the build can then be taken up again.
     """
     owner = owner_name()
     with files.database.write() as session:
         found = _collection(session, collection)
-        check_encoder(found, files.encoder.name)
-        row = begin_build(session, found, files.encoder.name, msgspec.to_builtins(target), owner)
-        plan = _plan(files, found, row, row.base_seq, target, row.revision)
-    with _failing_openly(files, plan, owner):
-        built = _run(files, plan, owner, progress)
+        wanted = live_set(session, found, files.encoder.name) if content is None else content
+        row = begin_build(session, found, wanted, msgspec.to_builtins(target), owner)
+        seq = row.base_seq
+
+    def make() -> tuple[int, Built | None]:
+        base_seq = seq
+        if fill is not None:
+            fill(row)
+            with files.database.read() as session:
+                base_seq = latest_seq(session, found.id)
+            # What was changed until then is cut by the end of this, and what is changed later is in the change log.
+            fill(row)
+        with files.database.read() as session:
+            plan = _plan(session, files, found, row, base_seq, target, row.revision)
+        return base_seq, None if plan is None else build_generation(files.database, plan, progress)
+
+    with _failing_openly(files, row.id, owner):
+        base_seq, built = _run(files, row.id, owner, make)
         with files.database.write() as session:
-            finish_build(session, plan.generation_id, owner, built.manifest_sha256, built.report)
+            if built is None:
+                finish_build(session, row.id, owner, base_seq, None, None)
+            else:
+                finish_build(session, row.id, owner, built.base_seq, built.manifest_sha256, built.report)
             if live:
-                promote(session, _collection(session, collection), plan.number)
-            remove_unused(files.folder, session)
-            return describe(session.get_one(Generation, plan.generation_id))
+                promote(session, _collection(session, collection), row.number)
+            tidy(files, session)
+            return describe(session.get_one(Generation, row.id))
 
 
 def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> dict[str, Any] | None:
@@ -91,27 +116,27 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
     owner = owner_name()
     with files.database.write() as session:
         found = _collection(session, collection)
-        check_encoder(found, files.encoder.name)
         there = live_generation(session, found) is not None
         row = begin_merge(session, found, owner) if there else None
         if row is not None:
             target = msgspec.convert(row.target, RecallTarget)
-            plan = _plan(files, found, row, latest_seq(session, found.id), target, row.revision + 1)
+            plan = _plan(session, files, found, row, latest_seq(session, found.id), target, row.revision + 1)
     if not there:
         return build(files, collection, RecallTarget(), live=True, progress=progress)
-    if row is None:
+    if row is None or plan is None:
         return None
-    with _failing_openly(files, plan, owner):
-        built = _run(files, plan, owner, progress)
+    chosen = plan
+    with _failing_openly(files, plan.generation_id, owner):
+        built = _run(files, plan.generation_id, owner, lambda: build_generation(files.database, chosen, progress))
         with files.database.write() as session:
             finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
-            remove_unused(files.folder, session)
+            tidy(files, session)
             return describe(session.get_one(Generation, plan.generation_id))
 
 
-def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection]:
-    """The collections with vectors of ``encoder`` of which ``at_least`` chunks, and a tenth of the files', are only in memory
-    or, being deleted, only in the files.
+def due_merges(session: Session, at_least: int) -> list[Collection]:
+    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory or, being deleted, only in
+    the files.
 
     Also those whose language was changed; none if ``at_least`` is 0.
     """
@@ -120,7 +145,7 @@ def due_merges(session: Session, at_least: int, encoder: str) -> list[Collection
     return [
         collection
         for collection in session.scalars(select(Collection).order_by(Collection.name))
-        if collection.encoder in (None, encoder) and _is_due(session, collection, at_least)
+        if _is_due(session, collection, at_least)
     ]
 
 
@@ -164,20 +189,20 @@ def deleted_chunks(session: Session, collection: Collection) -> int:
     return session.scalar(gone) or 0
 
 
-def _run(files: IndexFiles, plan: BuildPlan, owner: str, progress: Progress) -> Built:
-    with _beating(files.database, plan.generation_id, owner):
-        return build_generation(files.database, plan, progress)
+def _run(files: IndexFiles, generation_id: str, owner: str, work: Callable[[], _T]) -> _T:
+    with _beating(files.database, generation_id, owner):
+        return work()
 
 
 @contextmanager
-def _failing_openly(files: IndexFiles, plan: BuildPlan, owner: str) -> Iterator[None]:
+def _failing_openly(files: IndexFiles, generation_id: str, owner: str) -> Iterator[None]:
     """Note why the block failed, and let the build go: another process can take it up though this one lives."""
     try:
         yield
     except BaseException as error:
         reason = error.detail if isinstance(error, FootnoteError) else f"it was stopped ({type(error).__name__})"
         with files.database.write() as session:
-            fail_build(session, plan.generation_id, owner, reason)
+            fail_build(session, generation_id, owner, reason)
         raise
 
 
@@ -205,20 +230,35 @@ def _beating(database: Database, generation_id: str, owner: str) -> Iterator[Non
 
 
 def _plan(
-    files: IndexFiles, collection: Collection, row: Generation, base_seq: int, target: RecallTarget, revision: int
-) -> BuildPlan:
+    session: Session,
+    files: IndexFiles,
+    collection: Collection,
+    row: Generation,
+    base_seq: int,
+    target: RecallTarget,
+    revision: int,
+) -> BuildPlan | None:
+    if files.folder is None:
+        return None
     return BuildPlan(
         generation_id=row.id,
         collection_id=collection.id,
         number=row.number,
         revision=revision,
-        encoder=files.encoder.name,
-        dim=files.encoder.dim,
+        encoder=row.encoder,
+        chunk_set=row.chunk_set,
+        dim=vector_dim(session, row.encoder) or files.encoder.dim,
         language=collection.language,
         base_seq=base_seq,
         target=target,
         folder=folder_of(files.folder, collection.id, row.number, revision),
     )
+
+
+def tidy(files: IndexFiles, session: Session) -> None:
+    """Remove the files that no generation has any more."""
+    if files.folder is not None:
+        remove_unused(files.folder, session)
 
 
 def _collection(session: Session, name: str) -> Collection:

@@ -30,6 +30,7 @@ class LayeredView:
 
     def __init__(self, base: Base, delta: CollectionView) -> None:
         self.name = delta.name
+        self.encoder = delta.encoder
         self.base = base
         self._delta = delta
         # Which documents of the base are alive; ``None`` while all are. Never changed in place: its identity is its version.

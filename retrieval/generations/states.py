@@ -8,7 +8,7 @@ the switch is one transaction, and every process follows it with its next search
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,13 @@ from infra.errors import Conflict, NotFound
 from infra.ids import new_id
 from infra.owner import is_dead
 from infra.tables import Collection, Generation
+from retrieval.generations.chunk_sets import (
+    ChunkSet,
+    fingerprint_of,
+    lacking,
+    make_live,
+    remove_unused_sets,
+)
 from retrieval.store import latest_seq, note_index_change
 
 BUILDING, READY, LIVE, RETIRED = "building", "ready", "live", "retired"
@@ -32,7 +39,7 @@ def generations(session: Session, collection: Collection) -> list[Generation]:
 
 
 def begin_build(
-    session: Session, collection: Collection, encoder: str, target: Mapping[str, Any], owner: str
+    session: Session, collection: Collection, content: ChunkSet, target: Mapping[str, Any], owner: str
 ) -> Generation:
     """A new generation for ``owner`` to build, or the unfinished one of the same target that a dead process left behind.
 
@@ -46,18 +53,23 @@ def begin_build(
                 f"Generation {row.number} of collection {collection.name!r} is being built by another process: wait for it.",
                 code="build_running",
             )
-        if row.encoder == encoder and row.target == dict(target):
+        if row.target == dict(target) and _holds(row, content):
             row.owner, row.heartbeat_at, row.error = owner, now(), None
             return row
         session.delete(row)
+        remove_unused_sets(session, collection, row.encoder)
     session.flush()
+    number = _next_number(session, collection)
     row = Generation(
         id=new_id("gen"),
         collection_id=collection.id,
-        number=_next_number(session, collection),
+        number=number,
         revision=0,
         state=BUILDING,
-        encoder=encoder,
+        encoder=content.encoder,
+        chunk_set=number if content.number is None else content.number,
+        chunking=None if content.chunking is None else dict(content.chunking),
+        fingerprint=content.fingerprint,
         target=dict(target),
         base_seq=latest_seq(session, collection.id),
         owner=owner,
@@ -78,13 +90,18 @@ def beat(session: Session, generation_id: str, owner: str) -> None:
 
 
 def finish_build(
-    session: Session, generation_id: str, owner: str, manifest_sha256: str, report: dict[str, Any]
+    session: Session,
+    generation_id: str,
+    owner: str,
+    base_seq: int,
+    manifest_sha256: str | None,
+    report: dict[str, Any] | None,
 ) -> None:
-    """Note that the files are complete: the generation is ready. Raises ``Conflict`` as ``beat``."""
+    """Note that the chunks, and any files, are complete: the generation is ready. Raises ``Conflict`` as ``beat``."""
     beat(session, generation_id, owner)
     row = session.get_one(Generation, generation_id)
     row.state, row.owner, row.heartbeat_at, row.error = READY, None, None, None
-    row.manifest_sha256, row.report, row.built_at = manifest_sha256, report, now()
+    row.base_seq, row.manifest_sha256, row.report, row.built_at = base_seq, manifest_sha256, report, now()
 
 
 def begin_merge(session: Session, collection: Collection, owner: str) -> Generation | None:
@@ -118,8 +135,16 @@ def fail_build(session: Session, generation_id: str, owner: str, error: str) -> 
 def promote(session: Session, collection: Collection, number: int | None = None) -> Generation:
     """Make a generation the one that searches use; without a number, the newest that is ready.
 
-    Raises ``NotFound`` if there is none, and ``Conflict`` if it is not complete or of another encoder.
+    Raises as ``promotable``, and ``Conflict`` where documents were changed that its chunk set lacks.
     """
+    chosen = promotable(session, collection, number)
+    _switch(session, collection, chosen)
+    chosen.promoted_at = now()
+    return chosen
+
+
+def promotable(session: Session, collection: Collection, number: int | None = None) -> Generation:
+    """The generation that ``promote`` makes live; raises ``NotFound`` if there is none, ``Conflict`` if it is not complete."""
     rows = generations(session, collection)
     if number is None:
         chosen = next((row for row in rows if row.state == READY), None)
@@ -129,25 +154,30 @@ def promote(session: Session, collection: Collection, number: int | None = None)
                 code="generation_not_found",
             )
     else:
-        chosen = _numbered(rows, collection, number)
+        chosen = numbered(session, collection, number)
     if chosen.state == BUILDING:
         raise Conflict(
             f"Generation {chosen.number} of {collection.name!r} is not complete: build it to its end first.",
             code="generation_not_ready",
         )
-    if collection.encoder is not None and chosen.encoder != collection.encoder:
+    if chosen.chunk_set == collection.chunk_set and collection.encoder not in (None, chosen.encoder):
         raise Conflict(
             f"Generation {chosen.number} of {collection.name!r} holds vectors of encoder {chosen.encoder!r}, and the"
             f" collection's are of {collection.encoder!r}: they are never mixed.",
             code="encoder_mismatch",
         )
-    _switch(session, collection, rows, chosen)
-    chosen.promoted_at = now()
     return chosen
 
 
 def rollback(session: Session, collection: Collection) -> Generation:
-    """Make the generation live again that was live before; raises ``NotFound`` if there is none."""
+    """Make the generation live again that was live before; raises ``NotFound`` if there is none, ``Conflict`` as ``promote``."""
+    last = replaced(session, collection)
+    _switch(session, collection, last)
+    return last
+
+
+def replaced(session: Session, collection: Collection) -> Generation:
+    """The generation that was live before, which ``rollback`` goes back to; raises ``NotFound`` if there is none."""
     rows = generations(session, collection)
     live = next((in_utc(row.promoted_at) for row in rows if row.state == LIVE and row.promoted_at is not None), None)
     # Only what was promoted before it: going back twice goes back two steps.
@@ -161,14 +191,12 @@ def rollback(session: Session, collection: Collection) -> Generation:
             f"Collection {collection.name!r} has no generation to go back to: none was replaced, or it was dropped.",
             code="generation_not_found",
         )
-    last = max(retired)[2]
-    _switch(session, collection, rows, last)
-    return last
+    return max(retired)[2]
 
 
 def drop(session: Session, collection: Collection, number: int) -> Generation:
     """Forget a generation that is not live; the caller removes its files afterwards. Raises ``NotFound`` and ``Conflict``."""
-    row = _numbered(generations(session, collection), collection, number)
+    row = numbered(session, collection, number)
     if row.state == LIVE:
         raise Conflict(
             f"Generation {number} of {collection.name!r} is live: promote another one, or roll back, and drop it then.",
@@ -177,6 +205,7 @@ def drop(session: Session, collection: Collection, number: int) -> Generation:
     if row.state == BUILDING and row.owner is not None and not _abandoned(row):
         raise Conflict(f"Generation {number} of {collection.name!r} is being built.", code="build_running")
     session.delete(row)
+    remove_unused_sets(session, collection, row.encoder)
     return row
 
 
@@ -192,6 +221,7 @@ def describe(row: Generation) -> dict[str, Any]:
         "revision": row.revision,
         "state": row.state,
         "encoder": row.encoder,
+        "chunking": row.fingerprint,
         "target": row.target,
         "base_seq": row.base_seq,
         "report": row.report,
@@ -223,8 +253,27 @@ def remove_unused(root: Path, session: Session) -> list[Path]:
     return unused
 
 
-def _switch(session: Session, collection: Collection, rows: Sequence[Generation], chosen: Generation) -> None:
+def _holds(row: Generation, content: ChunkSet) -> bool:
+    """Whether a generation that was begun is to have ``content``."""
+    if row.encoder != content.encoder or row.fingerprint != content.fingerprint:
+        return False
+    return row.chunk_set == (row.number if content.number is None else content.number)
+
+
+def _switch(session: Session, collection: Collection, chosen: Generation) -> None:
+    rows = generations(session, collection)
+    another_set = chosen.chunk_set != collection.chunk_set
+    if another_set and (missing := lacking(session, collection, chosen.chunk_set)):
+        raise Conflict(
+            f"Generation {chosen.number} of {collection.name!r} lacks {missing} documents that were changed since it was live"
+            " or built.",
+            code="generation_behind",
+        )
+    cut_with = fingerprint_of(session, collection)
     for row in rows:
+        if another_set and row.chunk_set == collection.chunk_set:
+            # Its settings may have been changed in place while it was live.
+            row.chunking, row.fingerprint = collection.chunking, cut_with
         if row.state == LIVE and row is not chosen:
             row.state = RETIRED
     if not any(row.number == collection.generation for row in rows):
@@ -236,19 +285,26 @@ def _switch(session: Session, collection: Collection, rows: Sequence[Generation]
                 number=collection.generation,
                 revision=0,
                 state=RETIRED,
-                encoder=chosen.encoder,
+                encoder=collection.encoder or chosen.encoder,
+                chunk_set=collection.chunk_set,
+                chunking=collection.chunking,
+                fingerprint=cut_with,
                 target={},
                 base_seq=0,
                 created_at=collection.created_at,
                 promoted_at=collection.created_at,
             )
         )
+    if another_set:
+        make_live(session, collection, chosen)
     chosen.state = LIVE
     collection.generation, collection.updated_at = chosen.number, now()
     note_index_change(session, collection.id)
 
 
-def _numbered(rows: Sequence[Generation], collection: Collection, number: int) -> Generation:
+def numbered(session: Session, collection: Collection, number: int) -> Generation:
+    """The generation of this number; raises ``NotFound``, naming those that there are."""
+    rows = generations(session, collection)
     for row in rows:
         if row.number == number:
             return row

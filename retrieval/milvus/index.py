@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from infra.database import Database
 from infra.tables import Change, Document
 from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.filters import DocumentFacts
 from retrieval.milvus.connection import MilvusConnection
 from retrieval.milvus.ledger import Ledger, Standing, open_ledger, resume_point
@@ -21,7 +22,6 @@ from retrieval.milvus.view import WAIT_S, MilvusView
 from retrieval.store import (
     CollectionState,
     changed_documents,
-    check_encoder,
     document_facts,
     load_documents,
     ready_documents,
@@ -49,12 +49,14 @@ class MilvusIndex:
         url: str,
         token: str | None = None,
         *,
+        others: OtherEncoders | None = None,
         ledger: Ledger | None = None,
         grace_s: float | None = None,
         wait_s: float = WAIT_S,
     ) -> None:
         self._database = database
         self._encoder = encoder
+        self._others = others or OtherEncoders()
         self._connection = MilvusConnection(url, token)
         self._ledger = ledger or open_ledger(database)
         self._grace_s = grace_s
@@ -68,15 +70,16 @@ class MilvusIndex:
         return [self._current(state) for state in states]
 
     def _current(self, state: CollectionState) -> MilvusView:
-        check_encoder(state, self._encoder.name)
+        encoder = encoder_of(state, self._encoder, self._others)
+        index = index_name(state.id, encoder.name, state.language, state.chunk_set)
         with self._lock:
             lock = self._locks.setdefault(state.id, threading.Lock())
         view = self._views.get(state.id)
-        if view is None or view.language != state.language or not _has(self._ledger.read(view.index), state):
+        if view is None or view.index != index or not _has(self._ledger.read(index), state):
             with lock:
                 view = self._views.get(state.id)
-                if view is None or view.language != state.language:
-                    view = self._attach(state)
+                if view is None or view.index != index:
+                    view = self._attach(state, index, encoder)
                 with self._ledger.writing(view.index, self._wait_s, lambda standing: _has(standing, state)) as standing:
                     if standing is not None:
                         self._take_in(view, standing, state)
@@ -84,8 +87,7 @@ class MilvusIndex:
         view.sweep()
         return view
 
-    def _attach(self, state: CollectionState) -> MilvusView:
-        index = index_name(state.id, self._encoder.name, state.language)
+    def _attach(self, state: CollectionState, index: str, encoder: Encoder) -> MilvusView:
         standing = self._ledger.read(index)
         with self._database.read() as session:
             newest = session.scalar(select(func.max(Change.seq)).where(Change.collection_id == state.id)) or 0
@@ -93,27 +95,28 @@ class MilvusIndex:
         if not there or standing.seq > newest:
             with self._ledger.writing(index, self._wait_s) as claimed:
                 if claimed is not None:
-                    self._restart(index, claimed, newest)
+                    self._restart(index, claimed, newest, encoder.dim)
         facts = DatabaseFacts(self._database, state.id)
         return MilvusView(
             state.name,
             index,
-            self._encoder.dim,
+            encoder.dim,
             self._connection,
             self._ledger,
             facts,
+            encoder=encoder.name,
             language=state.language,
             grace_s=self._grace_s,
         )
 
-    def _restart(self, index: str, standing: Standing, newest: int) -> None:
+    def _restart(self, index: str, standing: Standing, newest: int, dim: int) -> None:
         """Create what is not there, and have all taken in again where the ledger speaks of something else.
 
         That is where Milvus lost the index, and where the database is an older copy of itself.
         """
         there = open_index(self._connection, index)
         if not there:
-            create_index(self._connection, index, self._encoder.dim)
+            create_index(self._connection, index, dim)
         if standing.stamp and (not there or standing.seq > newest):
             self._ledger.publish(index, standing, replace(standing, seq=0, built=False, resume=""))
             log.warning("index.restarted", index=index, lost=not there)
@@ -135,7 +138,7 @@ class MilvusIndex:
         for start in range(0, len(left), _LOAD):
             part = left[start : start + _LOAD]
             with self._database.read() as session:
-                loaded = load_documents(session, part, self._encoder.name)
+                loaded = load_documents(session, part, view.encoder, state.chunk_set)
             standing = view.change(
                 standing, [(item.facts, item.chunks) for item in loaded], (), resume=json.dumps([seq, part[-1]])
             )
@@ -150,7 +153,7 @@ class MilvusIndex:
         for start in range(0, len(ids), _LOAD):
             part = ids[start : start + _LOAD]
             with self._database.read() as session:
-                loaded = load_documents(session, part, self._encoder.name)
+                loaded = load_documents(session, part, view.encoder, state.chunk_set)
             gone = set(part) - {document.facts.id for document in loaded}
             last = start + _LOAD >= len(ids)
             standing = view.change(

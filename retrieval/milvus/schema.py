@@ -29,12 +29,14 @@ WRITTEN = (
 )
 
 
-def index_name(collection_id: str, encoder: str, language: str | None) -> str:
-    """The name in Milvus of a collection's index with the vectors of ``encoder`` and the words of ``language``.
+def index_name(collection_id: str, encoder: str, language: str | None, chunk_set: int = 1) -> str:
+    """The name in Milvus of a collection's index of one chunk set, with the vectors of ``encoder`` and the words of ``language``.
 
     It has letters, digits and underscores.
     """
     kind = encoder if language is None else f"{encoder} {language}"
+    if chunk_set != 1:
+        kind = f"{kind} {chunk_set}"
     return f"footnote_{collection_id}_{hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()}"
 
 

@@ -53,10 +53,12 @@ class MilvusView:
         ledger: Ledger,
         facts: Facts,
         *,
+        encoder: str = "",
         language: str | None = None,
         grace_s: float | None = None,
     ) -> None:
         self.name = name
+        self.encoder = encoder
         self.language = language
         self._analysis = Analysis(language)
         self.index = index

@@ -76,6 +76,7 @@ def load_neighbours(session: Session, passages: Sequence[Passage], expand: int, 
 def _beside(near: type[ChunkRow], expand: int) -> ColumnElement[bool]:
     return (
         (near.document_id == ChunkRow.document_id)
+        & (near.chunk_set == ChunkRow.chunk_set)
         & (near.version == ChunkRow.version)
         & near.ordinal.between(ChunkRow.ordinal - expand, ChunkRow.ordinal + expand)
     )

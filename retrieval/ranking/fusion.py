@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
 
 DEFAULT_WEIGHTS = (0.5, 0.5)
 REPEAT_FACTOR = 0.85
@@ -128,6 +129,18 @@ def single_leg(scores: Mapping[int, float], *, dense: bool) -> list[Hit]:
 def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
     ordered = sorted(scores, key=lambda key: (-scores[key], key))
     return {key: rank for rank, key in enumerate(ordered, start=1)}
+
+
+def standard_scores(scores: Mapping[int, float]) -> dict[int, float]:
+    """Scores as standard deviations from their mean, ``(s - mean) / sd``; each 0 where all are equal.
+
+    For scores of one query on different scales: what stands out from its own list counts most (Renda and Straccia 2003, "Web
+    Metasearch: Rank vs. Score Based Rank Aggregation Methods").
+    """
+    if not scores:
+        return {}
+    mean, deviation = fmean(scores.values()), pstdev(scores.values())
+    return {key: (score - mean) / deviation if deviation else 0.0 for key, score in scores.items()}
 
 
 def _min_max(scores: Mapping[int, float], low: float | None) -> dict[int, float]:

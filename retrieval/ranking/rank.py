@@ -9,7 +9,15 @@ from typing import Literal
 
 from infra.clock import now
 from retrieval.filters import DocumentFacts
-from retrieval.ranking.fusion import Hit, fuse_min_max, fuse_reciprocal_rank, single_leg, spread, trust_lexical
+from retrieval.ranking.fusion import (
+    Hit,
+    fuse_min_max,
+    fuse_reciprocal_rank,
+    single_leg,
+    spread,
+    standard_scores,
+    trust_lexical,
+)
 from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings, joint_ranking
 from retrieval.ranking.weighting import document_factor, weigh
 
@@ -21,7 +29,7 @@ class Found:
     """What the two legs found in one collection: their scores by key, and the place ``(document id, number)`` of each.
 
     ``share``: how much of the query the best lexical hit matches, by its score over a full match's. ``facts`` are those of
-    the documents by id; they are only there where ``settings`` weigh documents.
+    the documents by id; they are only there where ``settings`` weigh documents. ``encoder`` is that of the ``dense`` cosines.
     """
 
     dense: Mapping[int, float]
@@ -31,6 +39,7 @@ class Found:
     settings: RankingSettings = DEFAULT_RANKING
     collection: str = ""
     facts: Mapping[str, DocumentFacts] = field(default_factory=dict)
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,12 @@ def rank(found: Sequence[Found], *, mode: Mode, depth: int, moment: datetime | N
     """All of what was ``found``, in one order; of each leg and collection it is at most the ``depth`` best.
 
     A hybrid search fuses the legs and spreads the hits over places; a search by one leg has that leg's own scores. Both are
-    then weighed by their documents. Collections in which nothing was found have no say. ``moment`` is that from which
-    ages count, by default now.
+    then weighed by their documents. Collections in which nothing was found have no say. Cosines of several encoders cannot be
+    compared: each one's are then counted in standard deviations from their mean. ``moment`` is that from which ages count, by
+    default now.
     """
     found = [each for each in found if each.dense or each.lexical]
-    dense = {key: score for each in found for key, score in each.dense.items()}
+    dense = _comparable(found)
     lexical = {key: score for each in found for key, score in each.lexical.items()}
     settings = joint_ranking(each.settings for each in found)
     if mode == "hybrid":
@@ -65,6 +75,16 @@ def rank(found: Sequence[Found], *, mode: Mode, depth: int, moment: datetime | N
         hits = single_leg(dense if mode == "dense" else lexical, dense=mode == "dense")
     factors = _factors(found, now() if moment is None else moment)
     return Ranked(weigh(hits, factors) if factors else hits, settings, factors)
+
+
+def _comparable(found: Sequence[Found]) -> dict[int, float]:
+    """The dense scores of all: cosines where one encoder made them, and else each encoder's in its own standard deviations."""
+    by_encoder: dict[str, dict[int, float]] = {}
+    for each in found:
+        by_encoder.setdefault(each.encoder, {}).update(each.dense)
+    if len([scores for scores in by_encoder.values() if scores]) > 1:
+        by_encoder = {encoder: standard_scores(scores) for encoder, scores in by_encoder.items()}
+    return {key: score for scores in by_encoder.values() for key, score in scores.items()}
 
 
 def _fuse(

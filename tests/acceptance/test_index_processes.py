@@ -108,7 +108,7 @@ def test_readers_through_promotions_rollbacks_and_merges(
         found = {passage.document.external_id: int(EDIT.findall(passage.text)[0]) for passage in passages}
         assert found == {name: edit for name, edit in last.items() if edit is not None}
         answers.append({passage.chunk_id: pytest.approx(passage.scores.dense, abs=1e-5) for passage in passages})
-        assert check_integrity(database, views, encoder().name).ok
+        assert check_integrity(database, views).ok
         with database.read() as session:
             assert views.current(find_collections(session, [COLLECTION]))[0].documents == len(found)
     assert answers[0] == answers[1]

@@ -149,7 +149,7 @@ class Driver:
         engine = engine or self.engine
         with self.database.read() as session:
             check_state(session)
-        result = check_integrity(self.database, engine.index, engine.encoder.name)
+        result = check_integrity(self.database, engine.index)
         assert result.ok, result
 
     def settle(self) -> None:

@@ -325,7 +325,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule()
     def check_integrity(self):
-        assert check_integrity(self.database, self.reader, self.encoder.name).ok
+        assert check_integrity(self.database, self.reader).ok
 
     @invariant()
     def answers_as_the_model(self):
@@ -342,7 +342,7 @@ class IndexMachine(RuleBasedStateMachine):
             for access in ACCESSES:
                 for mode in MODES:
                     self._check(views, self._question("running holiday EX-104", mode, access, None, 200))
-            assert check_integrity(self.database, views, self.encoder.name).ok
+            assert check_integrity(self.database, views).ok
 
     def _question(self, query, mode, access, filter_, top_k):
         return Question(query, self.encoder.encode([query], kind="query")[0], mode, access, filter_, top_k)

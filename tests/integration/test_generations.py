@@ -112,7 +112,7 @@ def test_files_answer_as_memory_does(files: IndexFiles) -> None:
     assert (layered.delta_chunks, layered.documents) == (0, 30)
     same_answers(engine, fake_engine(files.database))
     assert search(engine, SearchQuery("rule"), EVERYTHING).index.generation == 2
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_what_changes_afterwards_is_seen_at_once(files: IndexFiles) -> None:
@@ -132,7 +132,7 @@ def test_what_changes_afterwards_is_seen_at_once(files: IndexFiles) -> None:
     layered = view(engine)
     assert (layered.documents, layered.delta_chunks) == (30, 3)
     same_answers(engine, fake_engine(files.database))
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_promoting_and_rolling_back_reach_every_reader(files: IndexFiles) -> None:
@@ -297,7 +297,7 @@ def test_a_merge_takes_the_changes_into_the_files(files: IndexFiles) -> None:
         assert remove_unused(files.folder, session) == [strange]
     assert next_one.exists(), "a merge moves its files to their place before it notes them"
     next_one.rmdir()
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok
 
 
 def test_the_first_merge_builds_the_first_files(files: IndexFiles) -> None:
@@ -310,7 +310,7 @@ def test_the_first_merge_builds_the_first_files(files: IndexFiles) -> None:
 def test_when_a_merge_is_due(files: IndexFiles) -> None:
     def due(at_least: int) -> list[str]:
         with files.database.read() as session:
-            return [collection.name for collection in due_merges(session, at_least, "fake")]
+            return [collection.name for collection in due_merges(session, at_least)]
 
     fill(files, 40)
     with files.database.read() as session:
@@ -323,8 +323,6 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
     assert due(1) == [], "one of forty is not worth writing all again"
     for n in range(8):
         put(files, f"more {n}", f"More of it: {n}.")
-    with files.database.read() as session:
-        assert due_merges(session, 9, "another encoder") == []
     assert due(9) == ["default"]
     assert due(10) == []
 
@@ -332,7 +330,7 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
 def test_deletions_alone_make_a_merge_due(files: IndexFiles) -> None:
     def due(at_least: int) -> list[str]:
         with files.database.read() as session:
-            return [collection.name for collection in due_merges(session, at_least, "fake")]
+            return [collection.name for collection in due_merges(session, at_least)]
 
     def deleted() -> int:
         with files.database.read() as session:
@@ -374,7 +372,7 @@ def test_another_language_is_searched_at_once_and_written_by_the_next_merge(file
     assert found(engine, "Depots Wagens", mode="lexical") == []
     assert isinstance(view(engine), CollectionView)
     with files.database.read() as session:
-        assert [collection.name for collection in due_merges(session, 10**6, "fake")] == ["default"]
+        assert [collection.name for collection in due_merges(session, 10**6)] == ["default"]
     merge(files, "default")
     assert isinstance(view(engine), LayeredView)
     assert (found(engine, "Depots", mode="lexical"), found(engine, "depot", mode="lexical")) == ([], ["a"])
@@ -450,4 +448,4 @@ def test_readers_see_every_document_once_through_promotions_and_merges(files: In
     assert wrong == []
     engine = reader(files)
     same_answers(engine, fake_engine(files.database))
-    assert check_integrity(files.database, engine.index, "fake").ok
+    assert check_integrity(files.database, engine.index).ok

@@ -48,7 +48,7 @@ def test_it_follows_the_commits_of_another_process(database: Database, database_
     with other.write() as session:
         delete_document(session, get_collection(session, "default"), "a")
     assert found(engine, "cycling") == []
-    assert check_integrity(database, engine.index, "fake").ok, "the view holds what was deleted"
+    assert check_integrity(database, engine.index).ok, "the view holds what was deleted"
     other.close()
 
 
@@ -141,7 +141,7 @@ def test_integrity_of_a_sound_database(database: Database) -> None:
     put(database, "a", "Parking here.")
     put(database, "b", "Leave there.")
     engine = fake_engine(database)
-    result = check_integrity(database, engine.index, "fake")
+    result = check_integrity(database, engine.index)
     assert (result.ok, result.orphaned_vectors) == (True, 0)
     (row,) = result.collections
     assert (row.name, row.documents, row.chunks, row.vectors, row.lexical, row.missing, row.orphaned) == (
@@ -156,7 +156,7 @@ def test_integrity_sees_a_missing_vector(database: Database) -> None:
         digest = session.scalars(select(ChunkRow.vector_hash).order_by(ChunkRow.key)).first()
         session.execute(delete(Vector).where(Vector.hash == digest))
     engine = fake_engine(database)
-    result = check_integrity(database, engine.index, "fake")
+    result = check_integrity(database, engine.index)
     (row,) = result.collections
     assert (result.ok, row.chunks, row.vectors, row.lexical, row.missing, row.orphaned) == (False, 2, 1, 2, 1, 0)
     # it can still be found by its words
@@ -169,7 +169,7 @@ def test_integrity_sees_a_vector_that_vanished_under_a_running_index(database: D
     assert found(engine, "parking") == ["a"]
     with database.write() as session:
         session.execute(delete(Vector))
-    result = check_integrity(database, engine.index, "fake")
+    result = check_integrity(database, engine.index)
     assert not result.ok
     assert result.collections[0].missing == 1
 
@@ -178,7 +178,7 @@ def test_integrity_sees_a_vector_that_nobody_uses(database: Database) -> None:
     put(database, "a", "Parking here.")
     with database.write() as session:
         session.add(Vector(encoder="fake", hash="0" * 64, data=b"\x00" * 256))
-    result = check_integrity(database, fake_engine(database).index, "fake")
+    result = check_integrity(database, fake_engine(database).index)
     assert (result.ok, result.orphaned_vectors) == (False, 1)
 
 
@@ -192,7 +192,7 @@ def test_integrity_sees_entries_of_an_index_that_belong_to_no_chunk(database: Da
     with database.write() as session:  # behind the change log's back
         session.execute(delete(ChunkRow).where(ChunkRow.key == 2))
         session.execute(delete(Vector).where(~select(ChunkRow.key).where(ChunkRow.vector_hash == Vector.hash).exists()))
-    result = check_integrity(database, engine.index, "fake")
+    result = check_integrity(database, engine.index)
     assert (result.ok, result.collections[0].orphaned, len(view.vector_keys())) == (False, 1, 2)
 
 
@@ -205,7 +205,7 @@ def test_integrity_forgets_views_of_deleted_collections(database: Database) -> N
     with database.write() as session:
         delete_collection(session, "other")
     assert found(engine, "parking") == []
-    assert check_integrity(database, engine.index, "fake").ok
+    assert check_integrity(database, engine.index).ok
     with database.read() as session:
         default = find_collections(session, ["default"])[0].id
     assert engine.index.followed() == {default}

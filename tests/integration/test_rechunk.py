@@ -91,7 +91,7 @@ def test_documents_are_cut_again_without_a_new_version(database: Database) -> No
         real = dict(session.execute(select(ChunkRow.document_id, func.count()).group_by(ChunkRow.document_id)).all())  # type: ignore[arg-type]
         assert dict(counted) == real  # type: ignore[arg-type]
     # The view that was built before follows the log.
-    assert check_integrity(database, engine.index, encoder.name).ok
+    assert check_integrity(database, engine.index).ok
     shown = search(engine, SearchQuery("wagon 301", top_k=1), EVERYTHING).passages[0]
     assert shown.text in after["d3"]
 
@@ -184,7 +184,7 @@ def test_a_document_that_is_replaced_meanwhile_keeps_its_new_text(database: Data
     with database.read() as session:
         versions = set(session.scalars(select(ChunkRow.version).join(Document).where(Document.external_id == "d1")))
     assert versions == {2}
-    assert check_integrity(database, fake_engine(database, encoder).index, encoder.name).ok
+    assert check_integrity(database, fake_engine(database, encoder).index).ok
 
 
 def test_a_document_that_is_being_ingested_meanwhile_is_cut_as_it_is_set_now(database: Database) -> None:

@@ -21,14 +21,16 @@ from tables import contents
 
 from infra.database import Database, open_database
 from infra.errors import Conflict, InvalidInput, Unavailable
-from infra.tables import Document, Vector
+from infra.tables import ChunkRow, Document, Vector
 from ingest.cluster_worker import WorkerSettings
 from ingest.collections import ensure_collection
+from ingest.generation import build
 from ingest.pipeline import Ingestion
 from ingest.ray_cluster import RayCluster, open_ray
-from ingest.reembed import embed_missing
 from ingest.sandbox import Sandbox
+from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
+from retrieval.generations.indexing import IndexFiles
 
 NOTES = 60
 
@@ -174,13 +176,16 @@ def test_texts_are_embedded_again_by_the_cluster(address: str, tree: Path, tmp_p
     settings = WorkerSettings(partial(HashingEncoder, 32), partial(HashingEncoder, 32), 60, 1024)
     with open_ray(address, settings, new) as cluster:
         ingestion = ray_head.ray_ingestion(database, cluster, new)
-        done = embed_missing(database, "default", ingestion.encoder, batches=ingestion.pace.batches)
-        assert done.embedded == done.texts == cluster.sent["texts"]
+        built = build(ingestion, IndexFiles(database, ingestion.encoder, None), "default", RecallTarget())
+        assert (built["state"], built["encoder"], built["report"]) == ("ready", "hashing-32", None)
+        assert cluster.sent["texts"] > 0
     with database.read() as session:
         vectors = {row.encoder: row for row in session.scalars(select(Vector))}
         assert len(vectors["hashing-32"].data) == 32 * 4
         counts = dict(session.execute(select(Vector.encoder, func.count()).group_by(Vector.encoder)).all())  # type: ignore[arg-type]
-    assert counts["hashing-32"] == counts["hashing-64"] == done.texts
+        sets = dict(session.execute(select(ChunkRow.chunk_set, func.count()).group_by(ChunkRow.chunk_set)).all())  # type: ignore[arg-type]
+    assert counts["hashing-32"] == counts["hashing-64"] == cluster.sent["texts"]
+    assert sets[1] == sets[built["generation"]]
 
 
 @pytest.mark.parametrize("address", ["", "somewhere", "ray://", "host:port", "host:99999", "/tmp/x"])

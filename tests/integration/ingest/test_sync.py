@@ -411,7 +411,7 @@ def test_a_sync_that_dies_goes_on(house: House, monkeypatch: pytest.MonkeyPatch,
         assert session.scalar(select(func.count()).select_from(DocumentVersion)) == sum(expected.values())
         assert session.scalar(select(func.count()).select_from(ChunkRow)) == len(expected)
     engine = fake_engine(house.database)
-    assert check_integrity(house.database, engine.index, engine.encoder.name).ok
+    assert check_integrity(house.database, engine.index).ok
 
 
 @pytest.mark.parametrize("between", [[], ["by-and-by.txt"]])

@@ -24,8 +24,9 @@ from retrieval.encoders import int8 as encoder_int8
 from retrieval.encoders.calibration import read_calibration, write_calibration
 from retrieval.encoders.encoder import INT8_ENCODER, Encoder, load_encoder
 from retrieval.encoders.openvino import OpenVinoRuntime
+from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.index import Index
-from retrieval.store import check_encoder, find_collections
+from retrieval.store import find_collections
 
 TEXTS = [
     "Employees accrue 1.5 days of leave for each full month they work, and carry over at most five.",
@@ -168,4 +169,4 @@ def test_its_vectors_never_meet_the_other_encoders(int8: Encoder, sqlite_databas
     with pytest.raises(Conflict, match=message):
         ingest_batch(Ingestion(sqlite_database, plain, None), "default", [DocumentInput("b", text=TEXTS[1])])  # type: ignore[arg-type]
     with pytest.raises(Conflict, match=message):
-        check_encoder(states[0], plain.name)
+        encoder_of(states[0], plain, OtherEncoders())

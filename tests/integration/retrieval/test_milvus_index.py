@@ -80,7 +80,7 @@ def test_every_client_sees_what_any_process_committed(sqlite_database: Database,
         delete_document(session, get_collection(session, "default"), "a")
     assert found(two, "cycling") == ["b"]
     for engine in (one, two):
-        integrity = check_integrity(database, engine.index, "fake")
+        integrity = check_integrity(database, engine.index)
         assert (integrity.ok, integrity.collections[0].documents, integrity.collections[0].vectors) == (True, 1, 1)
     assert indexes[0].check().startswith("Milvus milvus_lite-")
 
@@ -240,7 +240,7 @@ def test_a_builder_that_dies_is_followed_by_another(
     engine = engine_of(sqlite_database, indexes[0])
     assert sorted(found(engine, "parking", mode="lexical")) == ["d0", "d1", "d4", "d5"]
     assert found(engine, "cycling", mode="lexical") == ["d3"]
-    assert check_integrity(sqlite_database, indexes[0], "fake").ok
+    assert check_integrity(sqlite_database, indexes[0]).ok
     (view,) = indexes[1].current([state_of(sqlite_database)])
     rows = list(view._connection.query(view.index, "until > 0", ["id", "chunk", "until"]))
     live = [row["chunk"] for row in rows if row["until"] == 2**62]
@@ -285,7 +285,7 @@ def test_an_older_copy_of_the_database_is_not_taken_for_the_newer_one(
         session.execute(delete(Change).where(Change.seq > 1))
     engine = engine_of(sqlite_database, indexes[1])
     assert found(engine, "parking") == ["a"]
-    assert check_integrity(sqlite_database, indexes[1], "fake").ok
+    assert check_integrity(sqlite_database, indexes[1]).ok
 
 
 def test_a_deleted_collection_is_dropped_from_milvus(sqlite_database: Database, indexes: list[MilvusIndex]) -> None:
@@ -295,7 +295,7 @@ def test_a_deleted_collection_is_dropped_from_milvus(sqlite_database: Database, 
     (view,) = indexes[0].current([state_of(sqlite_database, "other")])
     with sqlite_database.write() as session:
         delete_collection(session, "other")
-    assert check_integrity(sqlite_database, indexes[0], "fake").ok
+    assert check_integrity(sqlite_database, indexes[0]).ok
     names = indexes[0]._connection.call(lambda client: client.list_collections())
     assert (view.index in names, len(names)) == (False, 1)
 

@@ -10,7 +10,7 @@ from infra.errors import SettingsError
 from infra.settings import Settings, is_loopback, load_settings
 
 DEFAULTS = {
-    "data_dir": Path("data"), "database_url": None, "encoder": "all-MiniLM-L6-v2", "reranker": None,
+    "data_dir": Path("data"), "database_url": None, "encoder": "all-MiniLM-L6-v2", "previous_encoder": None, "reranker": None,
     "encoder_runtime": "auto", "cache_dir": None,
     "verifier": "deterministic", "llm_base_url": None, "llm_model": None, "llm_api": "openai", "llm_api_key": None,
     "llm_timeout_s": 60, "host": "127.0.0.1", "port": 8000, "workers": 1, "auth": "keys", "oidc_issuer": None,
@@ -24,6 +24,7 @@ GOOD = {
     "data_dir": ("/srv/footnote", Path("/srv/footnote")),
     "database_url": ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
     "encoder": ("/models/e5", "/models/e5"),
+    "previous_encoder": ("/models/e4", "/models/e4"),
     "encoder_runtime": ("openvino", "openvino"),
     "cache_dir": ("/var/cache/footnote", Path("/var/cache/footnote")),
     "reranker": ("/models/reranker", "/models/reranker"),
