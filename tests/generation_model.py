@@ -17,6 +17,13 @@ class GenerationModel:
         """The number of the next one."""
         return max([self.live, *self.states]) + 1
 
+    def give_up(self) -> set[int]:
+        """Forget what was begun and is not complete; gives the numbers."""
+        begun = {number for number, state in self.states.items() if state == "building"}
+        for number in begun:
+            del self.states[number]
+        return begun
+
     def ready(self) -> int | None:
         """The one that is promoted where none is named."""
         return max((number for number, state in self.states.items() if state == "ready"), default=None)

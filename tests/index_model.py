@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.tables import ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
 from ingest.document import DocumentInput
+from ingest.elements import encoded_text
 from retrieval.access import Access
+from retrieval.encoders.encoder import Encoder
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.lexical.scoring import FieldLengths
 from retrieval.passage import Passage
@@ -56,8 +59,7 @@ class IndexModel:
     """The documents of a collection by their external ids; words are of ``language``."""
 
     database: Database
-    encoder: str
-    dim: int
+    encoder: Encoder
     language: str | None = None
     documents: dict[str, Stored] = field(default_factory=dict)
     _fresh: dict[FieldLengths | None, CollectionView] = field(default_factory=dict)
@@ -72,42 +74,52 @@ class IndexModel:
                 .join(DocumentVersion, DocumentVersion.text_sha256 == ExtractedText.sha256)
                 .where(DocumentVersion.document_id == document.id, DocumentVersion.number == document.version)
             ).one()
-            rows = session.execute(
-                select(ChunkRow, Vector.data)
-                .join(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == self.encoder))
-                .join(Collection, Collection.chunk_set == ChunkRow.chunk_set)
-                .where(ChunkRow.document_id == document.id, Collection.name == COLLECTION)
-                .order_by(ChunkRow.ordinal)
-            ).all()
-        assert text == item.text
-        assert [(row.ordinal, row.version) for row, _ in rows] == [(n, document.version) for n in range(len(rows))]
-        # A document that was deleted and comes again is another one.
-        same = before is not None and before.facts.id == document.id
-        sent = item.attributes
-        facts = DocumentFacts(
-            id=document.id,
-            external_id=item.external_id,
-            title=sent.title,
-            url=None,
-            mime="text/plain",
-            version=before.facts.version + 1 if before is not None and same else 1,
-            metadata=dict(sent.metadata),
-            allowed_groups=None if sent.allowed_groups is None else tuple(sorted(sent.allowed_groups)),
-        )
-        assert (document.version, document.meta, document.mime) == (facts.version, facts.metadata, facts.mime)
+            assert text == item.text
+            # A document that was deleted and comes again is another one.
+            same = before is not None and before.facts.id == document.id
+            sent = item.attributes
+            facts = DocumentFacts(
+                id=document.id,
+                external_id=item.external_id,
+                title=sent.title,
+                url=None,
+                mime="text/plain",
+                version=before.facts.version + 1 if before is not None and same else 1,
+                metadata=dict(sent.metadata),
+                allowed_groups=None if sent.allowed_groups is None else tuple(sorted(sent.allowed_groups)),
+            )
+            assert (document.version, document.meta, document.mime) == (facts.version, facts.metadata, facts.mime)
+            self.documents[item.external_id] = Stored(facts, text, self._chunks(session, facts, text))
+        self._fresh.clear()
+
+    def read_chunks(self) -> None:
+        """Note that another set of chunks is live."""
+        with self.database.read() as session:
+            self.documents = {
+                id_: replace(stored, chunks=self._chunks(session, stored.facts, stored.text))
+                for id_, stored in self.documents.items()
+            }
+        self._fresh.clear()
+
+    def _chunks(self, session: Session, facts: DocumentFacts, text: str) -> dict[str, IndexedChunk]:
+        """The live chunks of a document, each with the vector of its own text."""
+        rows = session.execute(
+            select(ChunkRow, Vector.data)
+            .join(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == self.encoder.name))
+            .join(Collection, Collection.chunk_set == ChunkRow.chunk_set)
+            .where(ChunkRow.document_id == facts.id, Collection.name == COLLECTION)
+            .order_by(ChunkRow.ordinal)
+        ).all()
+        assert rows
+        assert [(row.ordinal, row.version) for row, _ in rows] == [(n, facts.version) for n in range(len(rows))]
         chunks, end = {}, 0
         for row, data in rows:
-            chunks[row.id] = IndexedChunk(
-                row.key,
-                row.context,
-                text[row.char_start : row.char_end],
-                np.frombuffer(data, dtype=np.float32),
-                row.page,
-                max(0, end - row.char_start),
-            )
+            own, vector = text[row.char_start : row.char_end], np.frombuffer(data, dtype=np.float32)
+            assert np.array_equal(vector, self.encoder.encode([encoded_text(row.context, own)])[0])
+            repeated = max(0, end - row.char_start)
+            chunks[row.id] = IndexedChunk(row.key, row.context, own, vector, row.page, repeated)
             end = row.char_end
-        self.documents[item.external_id] = Stored(facts, text, chunks)
-        self._fresh.clear()
+        return chunks
 
     def delete(self, external_id: str) -> None:
         """Note that a document was deleted."""
@@ -142,7 +154,7 @@ class IndexModel:
     def fresh(self, lengths: FieldLengths | None) -> CollectionView:
         """An index in memory, made just now of all documents; ``lengths`` in place of their own averages."""
         if lengths not in self._fresh:
-            view = new_view(COLLECTION, self.dim, language=self.language, lengths=lengths)
+            view = new_view(COLLECTION, self.encoder.dim, language=self.language, lengths=lengths)
             view.put_documents((stored.facts, list(stored.chunks.values())) for stored in self.documents.values())
             self._fresh[lengths] = view
         return self._fresh[lengths]

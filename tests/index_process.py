@@ -53,6 +53,7 @@ MODES = ("hybrid", "dense", "lexical")
 EDIT = re.compile(r"edit (\d{6})")
 LONGEST_WAIT_S = 120.0
 _KEPT = 4
+_PAUSE_S = 0.01
 
 
 def encoder() -> HashingEncoder:
@@ -148,7 +149,7 @@ def opened(url: str) -> Iterator[Database]:
 
 
 def write(url: str, folder: str, writer: int, seed: int) -> None:
-    """Replace, delete and add the writer's documents, one after another, until told to stop."""
+    """Add, replace and delete the writer's documents, one after another, until told to stop."""
     there, chance = Path(folder), random.Random(seed)
     journal = Journal(there / f"writer-{writer}")
     present: set[str] = set()
@@ -168,6 +169,8 @@ def write(url: str, folder: str, writer: int, seed: int) -> None:
                 present.add(name)
             if (there / "stop").exists():
                 return
+            # As fast as may be, the writers would only wait for each other's transactions.
+            time.sleep(_PAUSE_S)
 
 
 def put(into: Ingestion, item: DocumentInput) -> int:

@@ -71,7 +71,7 @@ def chunks_of_a_document(database: Database) -> int:
 def test_readers_through_promotions_rollbacks_and_merges(
     database: Database, database_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    switches = request.config.getoption("switches")
+    switches = request.config.getoption("switches") // (1 if database_url.startswith("sqlite") else 4)
     chunks = chunks_of_a_document(database)
     assert chunks > 1
     journals, index = tmp_path / "journals", tmp_path / "index"
