@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from fakes import FakeEncoder, FakeWriter, fake_ingestion
@@ -99,7 +100,7 @@ class IndexMachine(RuleBasedStateMachine):
     url = None
     operations = 0
     # How often what makes a run worth it came about.
-    seen: Counter[str] = Counter()
+    seen: ClassVar[Counter[str]] = Counter()
 
     def __init__(self):
         super().__init__()
