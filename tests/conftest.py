@@ -20,6 +20,8 @@ pytest_plugins = [
     "web_site",
     "object_store",
     "milvus_server",
+    "shelves",
+    "page_reader",
 ]
 
 

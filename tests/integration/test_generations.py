@@ -14,7 +14,7 @@ from queues import finished, show, wait_for
 from sqlalchemy import select
 
 from infra.database import Database
-from infra.errors import Conflict, NotFound
+from infra.errors import Busy, Conflict, NotFound
 from infra.tables import Document, Generation, Job, Source
 from ingest.collections import get_collection, set_language
 from ingest.commit import delete_document
@@ -27,6 +27,7 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense.report import RecallTarget
 from retrieval.engine import Engine
 from retrieval.generations import files as generation_files
+from retrieval.generations import indexing
 from retrieval.generations.indexing import IndexFiles, build, changed_chunks, deleted_chunks, due_merges, merge
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import damaged_files, read_manifest
@@ -218,6 +219,28 @@ def test_another_target_begins_anew(files: IndexFiles, monkeypatch: pytest.Monke
     put(files, "late", "A late rule.")
     made = build(files, "default", RecallTarget(recall=0.95))
     assert (made["report"]["documents"], len(rows(files))) == (6, 1)
+
+
+@pytest.mark.parametrize("merging", [False, True])
+def test_a_build_that_cannot_be_noted_is_let_go(
+    files: IndexFiles, monkeypatch: pytest.MonkeyPatch, merging: bool
+) -> None:
+    fill(files, 3)
+    if merging:
+        build(files, "default", RecallTarget(), live=True)
+
+    def refuse(*_: Any) -> None:
+        raise Busy("It is another's turn.")
+
+    monkeypatch.setattr(indexing, "finish_merge" if merging else "finish_build", refuse)
+    with pytest.raises(Busy):
+        merge(files, "default")
+    with files.database.read() as session:
+        row = generations(session, get_collection(session, "default"))[0]
+    assert (row.owner, row.error) == (None, "It is another's turn."), "else nobody could go on while this process lives"
+    monkeypatch.undo()
+    assert merge(files, "default") is not None
+    same_answers(reader(files), fake_engine(files.database))
 
 
 def test_one_process_builds_at_a_time(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
