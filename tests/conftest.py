@@ -10,6 +10,8 @@ import pytest
 import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
+# What these assert is told in full, as in a test.
+pytest.register_assert_rewrite("index_machine", "index_model")
 
 pytest_plugins = [
     "model_server",

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from fakes import FakeWriter
-from index_process import COLLECTION, EDIT, LASTING, WRITERS, Known, Tail, document, encoder, ingestion, names, put
+from index_process import COLLECTION, EDIT, LASTING, WRITERS, document, encoder, ingestion, names, put
+from journals import Known, Tail
 from sqlalchemy import select
 
 from infra.database import Database
