@@ -138,7 +138,7 @@ def rollback_command(collection: str = COLLECTION, as_json: bool = JSON_OPTION) 
 def drop_command(
     number: int = typer.Argument(help="The generation."), collection: str = COLLECTION, as_json: bool = JSON_OPTION
 ) -> None:
-    """Remove a generation that is not live, and its files."""
+    """Remove a generation that is not live, with its files, and with its chunks if no other one has them."""
     settings = local_settings()
     database = open_database(settings.database)
     try:
@@ -146,6 +146,12 @@ def drop_command(
             row = drop(session, get_collection(session, collection), number)
             folder = folder_of(settings.index_dir, row.collection_id, row.number, row.revision)
             dropped = describe(row)
+            found = get_collection(session, collection)
+            kept = {found.chunk_set, *(each.chunk_set for each in generations(session, found))}
+        if settings.index_url is not None and row.chunk_set not in kept:
+            from retrieval.milvus.index import drop_set  # noqa: PLC0415 - its client takes a second to load, and is an extra
+
+            drop_set(database, settings.index_url, settings.index_token, found, row.encoder, row.chunk_set)
     finally:
         database.close()
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import func, select
 
 from infra.database import Database
-from infra.tables import Change, Document
+from infra.tables import Change, Collection, Document
 from retrieval.encoders.encoder import Encoder
 from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.filters import DocumentFacts
@@ -185,6 +185,20 @@ class MilvusIndex:
         """See ``Views``."""
         self._connection.close()
         self._ledger.close()
+
+
+def drop_set(
+    database: Database, url: str, token: str | None, collection: Collection, encoder: str, chunk_set: int
+) -> None:
+    """Remove the index in Milvus of a chunk set that no generation has any more; nothing happens if there is none."""
+    connection, ledger = MilvusConnection(url, token), open_ledger(database)
+    index = index_name(collection.id, encoder, collection.language, chunk_set)
+    try:
+        connection.drop(index)
+        ledger.forget(index)
+    finally:
+        connection.close()
+        ledger.close()
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,25 @@ from infra.tables import Change
 from ingest.collections import create_collection, delete_collection, get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
+from ingest.generation import build
+from ingest.generation import rollback as back
 from ingest.pipeline import ingest_batch
 from retrieval.access import EVERYTHING, Access
+from retrieval.dense.report import RecallTarget
+from retrieval.encoders.encoder import HashingEncoder
+from retrieval.encoders.others import OtherEncoders
 from retrieval.engine import Engine
+from retrieval.generations.indexing import IndexFiles
+from retrieval.generations.states import drop
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
 from retrieval.store import CollectionState, find_collections
 from retrieval.verify.verifier import DeterministicVerifier
 
 pytest.importorskip("pymilvus", reason="needs pymilvus")
-from retrieval.milvus.index import MilvusIndex
+from retrieval.milvus.connection import MilvusConnection
+from retrieval.milvus.index import MilvusIndex, drop_set
+from retrieval.milvus.schema import index_name, open_index
 
 
 def put(
@@ -345,3 +355,43 @@ def test_words_are_of_the_collections_language(sqlite_database: Database, indexe
     with sqlite_database.write() as session:
         set_language(session, get_collection(session, "default"), "german")
     assert found(one, "Vertrag", mode="lexical") == found(other, "Vertrag", mode="lexical") == ["a"]
+
+
+def test_another_encoder_is_another_index_until_its_generation_is_dropped(
+    sqlite_database: Database, milvus_url: str
+) -> None:
+    old, new = FakeEncoder(), HashingEncoder(256)
+    others = OtherEncoders({"fake": lambda: old})
+    for name, text in (("a", "Parking is behind the depot."), ("b", "Cycling is paid for.")):
+        put(sqlite_database, name, text)
+    index = MilvusIndex(sqlite_database, new, milvus_url, others=others)
+    engine = Engine(sqlite_database, new, index, FakeWriter(), DeterministicVerifier(), others=others)
+    ingestion = replace(fake_ingestion(sqlite_database, old), encoder=new, others=others)
+    assert found(engine, "Cycling is paid for.", mode="dense") == ["b", "a"]
+    built = build(ingestion, IndexFiles(sqlite_database, new, None), "default", RecallTarget(), live=True)
+    assert (built["state"], built["encoder"], built["report"]) == ("live", "hashing-256", None)
+    assert found(engine, "Cycling is paid for.", mode="dense") == ["b", "a"]
+    (view,) = index.current([state_of(sqlite_database)])
+    assert view.encoder == "hashing-256"
+    put_again = [DocumentInput("c", text="Ferries take cycles.")]
+    ingest_batch(ingestion, "default", put_again)
+    assert found(engine, "Ferries take cycles.", mode="dense")[0] == "c"
+    back(ingestion, "default")
+    assert found(engine, "Ferries take cycles.", mode="dense")[0] == "c"
+    assert check_integrity(sqlite_database, index).ok
+    gone = index_name(state_of(sqlite_database).id, "hashing-256", None, 2)
+    index.close()
+
+    def there() -> bool:
+        connection = MilvusConnection(milvus_url, None)
+        try:
+            return open_index(connection, gone)
+        finally:
+            connection.close()
+
+    assert there()
+    with sqlite_database.write() as session:
+        collection = get_collection(session, "default")
+        drop(session, collection, 2)
+    drop_set(sqlite_database, milvus_url, None, collection, "hashing-256", 2)
+    assert not there()
