@@ -52,6 +52,7 @@ from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections
 from retrieval.verify.verifier import DeterministicVerifier
 
+NO_GENERATION = 99
 # Where a build may end: anywhere between two of these.
 BUILD_POINTS = (
     (generation, "fill"),
@@ -193,8 +194,13 @@ class IndexMachine(RuleBasedStateMachine):
             assert (made["generation"], made["state"]) == (live, "live")
             self.seen["merged"] += 1
 
-    @rule(number=st.none() | st.integers(1, 6))
-    def promote(self, number):
+    def _one(self, which):
+        """Mostly a generation that there is, else one that there is not."""
+        return [*sorted(self.generations.states), NO_GENERATION][which % (len(self.generations.states) + 1)]
+
+    @rule(which=st.none() | st.integers(0, 6))
+    def promote(self, which):
+        number = None if which is None else self._one(which)
         wanted = self.generations.ready() if number is None else number
         state = self.generations.states.get(wanted)
         if state is None or state == "building":
@@ -218,8 +224,9 @@ class IndexMachine(RuleBasedStateMachine):
             self._switched()
             self.seen["rolled back"] += 1
 
-    @rule(number=st.integers(1, 6))
-    def drop(self, number):
+    @rule(which=st.integers(0, 6))
+    def drop(self, which):
+        number = self._one(which)
         state = self.generations.states.get(number)
         with self.database.write() as session:
             collection = get_collection(session, COLLECTION)

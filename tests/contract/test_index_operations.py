@@ -15,7 +15,7 @@ from index_machine import IndexMachine
 from indexes import IMPLEMENTATIONS
 
 # One run of the usual size, and where each takes some calls to another thread's server; ``--operations`` asks for another.
-OPERATIONS, FEWER, STEPS = 500, 300, 25
+OPERATIONS, FEWER, STEPS = 500, 300, 50
 
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
