@@ -2,6 +2,8 @@
 
 Documents come, change and go; generations are built, promoted, rolled back, merged and dropped; builds and readers are stopped
 anywhere, and files are damaged. Each time every mode of search must answer as ``IndexModel`` does, which looks at all there is.
+
+A longer run, of other operations: ``pytest tests/contract/test_index_operations.py --operations 5000``.
 """
 
 from __future__ import annotations
