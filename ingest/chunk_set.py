@@ -11,11 +11,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Generation
+from ingest.chunk_rows import VectorVanished, store_chunks
 from ingest.chunking import ChunkingSettings, read_chunking
-from ingest.commit import VectorVanished, add_chunks
 from ingest.elements import ParsedDocument
+from ingest.embedding import encode_missing
 from ingest.lanes import Lanes
-from ingest.pipeline import Ingestion, encode_missing
+from ingest.pipeline import Ingestion
 from ingest.prepare import PreparedChunk, cut
 from ingest.rechunk import parsed_of
 from retrieval.encoders.encoder import Encoder
@@ -99,7 +100,7 @@ def _embed(
     pieces = [piece for each in made for piece in each.chunks]
     for attempt in range(_ATTEMPTS):
         # After a first attempt that lost a vector to somebody else's delete, nothing stored is counted on.
-        vectors = encode_missing(ingestion, encoder, pieces, all_vectors=attempt > 0)
+        vectors = encode_missing(ingestion.database, encoder, pieces, all_vectors=attempt > 0)
         try:
             with ingestion.turn, ingestion.database.write() as session:
                 return sum(_store(session, chunk_set, each, encoder.name, vectors) for each in made)
@@ -115,7 +116,7 @@ def _store(session: Session, chunk_set: int, made: _Cut, encoder: str, vectors: 
     there = select(ChunkRow.key).where(ChunkRow.document_id == document.id, ChunkRow.chunk_set == chunk_set)
     if session.scalar(there.limit(1)) is not None:
         return False
-    add_chunks(session, document, chunk_set, made.chunks, encoder, vectors)
+    store_chunks(session, document, chunk_set, made.chunks, encoder, vectors)
     return True
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
+from infra.batched import batched
 from infra.clock import iso, now
 from infra.errors import NotFound
 from infra.ids import new_id
@@ -16,24 +17,19 @@ from infra.tables import (
     AnswerRecord,
     AnswerSource,
     Change,
-    ChunkRow,
     Collection,
     Document,
     DocumentVersion,
     ExtractedText,
     Suggestion,
-    Vector,
 )
+from ingest.chunk_rows import drop_unused_vectors, note_put, remove_chunks, store_chunks
 from ingest.document import DocumentInput
 from ingest.elements import ParsedDocument
-from ingest.prepare import Prepared, PreparedChunk
+from ingest.prepare import Prepared
 from retrieval.redaction import redact
 
 _BATCH = 500
-
-
-class VectorVanished(Exception):  # noqa: N818 - a signal to encode again, not an error for a caller
-    """A vector that was there when the document was prepared has been removed since."""
 
 
 def commit_document(
@@ -53,7 +49,7 @@ def commit_document(
     text_sha = _store_text(session, prepared)
     if document is None:
         document = _new_document(collection.id, prepared.external_id, prepared.parsed.mime)
-    removed = _remove_chunks(session, document.id) if document.version else set()
+    removed = remove_chunks(session, document.id) if document.version else set()
     document.version += 1
     document.status = "ready"
     document.error_code = document.error = None
@@ -84,85 +80,12 @@ def commit_document(
             created_at=moment,
         )
     )
-    _store_chunks(session, document, collection.chunk_set, prepared.chunks, encoder, vectors)
-    _drop_unused_vectors(session, removed)
-    _note_put(session, document)
+    store_chunks(session, document, collection.chunk_set, prepared.chunks, encoder, vectors)
+    drop_unused_vectors(session, removed)
+    note_put(session, document)
     if collection.encoder is None:
         collection.encoder = encoder
     return document
-
-
-def replace_chunks(
-    session: Session,
-    document: Document,
-    chunk_set: int,
-    chunks: Sequence[PreparedChunk],
-    chunking: str,
-    encoder: str,
-    vectors: Mapping[str, bytes],
-) -> None:
-    """Give the document's version ``chunks``, cut with the settings that ``chunking`` names, in place of those in the live set.
-
-    Call inside one ``Database.write()``; ``vectors`` and ``VectorVanished`` as for ``commit_document``.
-    """
-    removed = _remove_chunks(session, document.id, chunk_set)
-    document.chunking = chunking
-    document.chunk_count = len(chunks)
-    _store_chunks(session, document, chunk_set, chunks, encoder, vectors)
-    _drop_unused_vectors(session, removed)
-    _note_put(session, document)
-
-
-def add_chunks(
-    session: Session,
-    document: Document,
-    chunk_set: int,
-    chunks: Sequence[PreparedChunk],
-    encoder: str,
-    vectors: Mapping[str, bytes],
-) -> None:
-    """Give the document's version chunks in a set that is not live and has none of it: searches notice nothing.
-
-    Call inside one ``Database.write()``; ``vectors`` and ``VectorVanished`` as for ``commit_document``.
-    """
-    _store_chunks(session, document, chunk_set, chunks, encoder, vectors)
-
-
-def _store_chunks(
-    session: Session,
-    document: Document,
-    chunk_set: int,
-    chunks: Sequence[PreparedChunk],
-    encoder: str,
-    vectors: Mapping[str, bytes],
-) -> None:
-    """Store the chunks of a document that has none in this set."""
-    _store_vectors(session, encoder, {piece.vector_hash for piece in chunks}, vectors)
-    # A part at a time: the rows of a large document are many times as large as its text.
-    for start in range(0, len(chunks), _BATCH):
-        session.execute(
-            insert(ChunkRow),
-            [
-                {
-                    "id": new_id("chk"),
-                    "document_id": document.id,
-                    "chunk_set": chunk_set,
-                    "version": document.version,
-                    "ordinal": ordinal,
-                    "char_start": piece.chunk.start,
-                    "char_end": piece.chunk.end,
-                    "heading_path": list(piece.chunk.heading_path),
-                    "page": piece.chunk.page,
-                    "context": piece.chunk.context,
-                    "vector_hash": piece.vector_hash,
-                }
-                for ordinal, piece in enumerate(chunks[start : start + _BATCH], start)
-            ],
-        )
-
-
-def _note_put(session: Session, document: Document) -> None:
-    session.add(Change(collection_id=document.collection_id, document_id=document.id, kind="put", created_at=now()))
 
 
 def commit_failure(session: Session, collection: Collection, item: DocumentInput, code: str, detail: str) -> Document:
@@ -218,7 +141,7 @@ def delete_document(session: Session, collection: Collection, external_id: str) 
     versions = session.scalars(
         select(DocumentVersion.text_sha256).where(DocumentVersion.document_id == document.id)
     ).all()
-    removed = _remove_chunks(session, document.id)
+    removed = remove_chunks(session, document.id)
     receipt: dict[str, Any] = {
         "document_id": document.id,
         "external_id": external_id,
@@ -230,7 +153,7 @@ def delete_document(session: Session, collection: Collection, external_id: str) 
     session.delete(document)
     session.flush()
     drop_unused_texts(session, set(versions))
-    _drop_unused_vectors(session, removed)
+    drop_unused_vectors(session, removed)
     _redact_answers(session, document.id)
     change = Change(
         collection_id=collection.id, document_id=document.id, kind="delete", detail=receipt, created_at=now()
@@ -252,7 +175,7 @@ def find_document(session: Session, collection_id: str, external_id: str) -> Doc
 def find_documents(session: Session, collection_id: str, external_ids: Iterable[str]) -> dict[str, Document]:
     """The documents' rows by external id, whatever their status; those that there are."""
     found: dict[str, Document] = {}
-    for part in _parts(external_ids):
+    for part in batched(sorted(external_ids), _BATCH):
         rows = session.scalars(
             select(Document).where(Document.collection_id == collection_id, Document.external_id.in_(part))
         )
@@ -283,44 +206,9 @@ def _store_text(session: Session, prepared: Prepared) -> str:
     return digest
 
 
-def _remove_chunks(session: Session, document_id: str, chunk_set: int | None = None) -> set[str]:
-    """Remove a document's chunks, of one set or of all; gives the hashes of their vectors."""
-    mine = [ChunkRow.document_id == document_id]
-    if chunk_set is not None:
-        mine.append(ChunkRow.chunk_set == chunk_set)
-    hashes = set(session.scalars(select(ChunkRow.vector_hash).where(*mine)))
-    session.execute(delete(ChunkRow).where(*mine))
-    return hashes
-
-
-def _store_vectors(session: Session, encoder: str, needed: set[str], vectors: Mapping[str, bytes]) -> None:
-    present = stored_vectors(session, encoder, needed)
-    missing = needed - present
-    if not missing <= vectors.keys():
-        raise VectorVanished
-    for part in _parts(missing):
-        session.execute(
-            insert(Vector), [{"encoder": encoder, "hash": digest, "data": vectors[digest]} for digest in part]
-        )
-
-
-def stored_vectors(session: Session, encoder: str, hashes: Iterable[str]) -> set[str]:
-    """Those of ``hashes`` whose vector by ``encoder`` is stored."""
-    found: set[str] = set()
-    for part in _parts(hashes):
-        found.update(session.scalars(select(Vector.hash).where(Vector.encoder == encoder, Vector.hash.in_(part))))
-    return found
-
-
-def _drop_unused_vectors(session: Session, hashes: set[str]) -> None:
-    for part in _parts(hashes):
-        used = exists().where(ChunkRow.vector_hash == Vector.hash)
-        session.execute(delete(Vector).where(Vector.hash.in_(part), ~used).execution_options(synchronize_session=False))
-
-
 def drop_unused_texts(session: Session, hashes: set[str]) -> None:
     """Remove those extracted texts that no version has any more."""
-    for part in _parts(hashes):
+    for part in batched(sorted(hashes), _BATCH):
         used = exists().where(DocumentVersion.text_sha256 == ExtractedText.sha256)
         session.execute(
             delete(ExtractedText)
@@ -342,9 +230,3 @@ def _redact_answers(session: Session, document_id: str) -> None:
     redacted = [record.id for record in records]
     session.execute(update(Suggestion).where(Suggestion.answer_id.in_(redacted)).values(draft=""))
     session.execute(delete(AnswerSource).where(AnswerSource.document_id == document_id))
-
-
-def _parts(hashes: Iterable[str]) -> Iterable[list[str]]:
-    ordered = sorted(hashes)
-    for start in range(0, len(ordered), _BATCH):
-        yield ordered[start : start + _BATCH]

@@ -8,24 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.errors import FootnoteError, Unavailable, Unprocessable
 from infra.tables import Collection, Document
+from ingest.chunk_rows import VectorVanished, replace_chunks
 from ingest.chunking import ChunkingSettings, cut_with, read_chunking
 from ingest.collections import get_collection
-from ingest.commit import (
-    VectorVanished,
-    commit_document,
-    commit_failure,
-    find_documents,
-    has_text,
-    replace_chunks,
-    stored_vectors,
-)
+from ingest.commit import commit_document, commit_failure, find_documents, has_text
 from ingest.document import DocumentInput, Ingested, Outcome, check_external_id
+from ingest.embedding import encode_missing
 from ingest.pace import Pace
 from ingest.patience import patiently
 from ingest.prepare import Parser, Prepared, PreparedChunk, Preparer, prepare, source_hash
@@ -34,8 +29,6 @@ from retrieval.encoders.others import OtherEncoders, encoder_of
 
 OUT_OF_MEMORY = "out_of_memory"
 _ATTEMPTS = 5
-# Texts that are encoded in one call: vectors become bytes a slice at a time.
-_ENCODED_AT_ONCE = 1024
 # What a file can be refused for that says nothing about the file.
 OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -257,39 +250,20 @@ def _encode_batch(
     """The vectors that the documents need and that are not stored, or all; a document that they cannot be made for fails."""
     vectors: dict[str, bytes] = {}
     try:
-        encode_missing(ingestion, encoder, _chunks(_prepared(known)), vectors, all_vectors=all_vectors)
+        encode_missing(ingestion.database, encoder, _chunks(_prepared(known)), vectors, all_vectors=all_vectors)
     except MemoryError:
         # One by one, the largest first: once it is given up, its memory is there for the others.
         for name in [document.external_id for document in sorted(_prepared(known), key=_size, reverse=True)]:
-            chunks = _chunks(_prepared({name: known[name]}))
-            if patiently(lambda: encode_missing(ingestion, encoder, chunks, vectors, all_vectors=all_vectors)) is None:  # noqa: B023 - called here
+            encode = partial(
+                encode_missing,
+                ingestion.database,
+                encoder,
+                _chunks(_prepared({name: known[name]})),
+                vectors,
+                all_vectors=all_vectors,
+            )
+            if patiently(encode) is None:
                 known[name] = _out_of_memory(_item(items, name))
-    return vectors
-
-
-def encode_missing(
-    ingestion: Ingestion,
-    encoder: Encoder,
-    chunks: Iterable[PreparedChunk],
-    vectors: dict[str, bytes] | None = None,
-    *,
-    all_vectors: bool = False,
-) -> dict[str, bytes]:
-    """Vectors by ``encoder``, as float32 bytes by hash, of those ``chunks`` whose vectors are not stored (or of all).
-
-    They are added to ``vectors``, which is given back.
-    """
-    vectors = {} if vectors is None else vectors
-    texts = {piece.vector_hash: piece.embedded_text for piece in chunks}
-    with ingestion.database.read() as session:
-        present = set() if all_vectors else stored_vectors(session, encoder.name, texts)
-    missing = [digest for digest in texts if digest not in present and digest not in vectors]
-    # Of like length a slice: encoders pad a batch to its longest text.
-    missing.sort(key=lambda digest: len(texts[digest]))
-    for start in range(0, len(missing), _ENCODED_AT_ONCE):
-        part = missing[start : start + _ENCODED_AT_ONCE]
-        encoded = encoder.encode([texts[digest] for digest in part], kind="document")
-        vectors.update((digest, row.tobytes()) for digest, row in zip(part, encoded, strict=True))
     return vectors
 
 

@@ -9,11 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.tables import Document, DocumentVersion, ExtractedText
+from ingest.chunk_rows import VectorVanished, replace_chunks
 from ingest.chunking import ChunkingSettings, cut_with, read_chunking
 from ingest.collections import cut_otherwise, get_collection
-from ingest.commit import VectorVanished, replace_chunks
 from ingest.elements import Element, ElementKind, ParsedDocument
-from ingest.pipeline import Ingestion, encode_missing
+from ingest.embedding import encode_missing
+from ingest.pipeline import Ingestion
 from ingest.prepare import PreparedChunk, cut
 
 # Documents in one transaction: few, so that memory stays flat and no search or write waits long.
@@ -71,7 +72,7 @@ def _batch(ingestion: Ingestion, collection_name: str, counts: dict[str, int], p
         recut = [_Recut(id_, version, cut(parsed, encoder, settings)) for id_, version, parsed in found]
         # After a first attempt that lost a vector to somebody else's delete, nothing stored is counted on.
         pieces = [piece for each in recut for piece in each.chunks]
-        vectors = encode_missing(ingestion, encoder, pieces, all_vectors=attempt > 0)
+        vectors = encode_missing(ingestion.database, encoder, pieces, all_vectors=attempt > 0)
         try:
             with ingestion.database.write() as session:
                 done = _commit(session, collection_name, settings, recut, encoder.name, vectors)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from infra.batched import batched
 from infra.clock import now
 from infra.errors import NotFound
 from infra.tables import (
@@ -32,7 +32,6 @@ from retrieval.view import IndexedChunk
 # The kind of a change that tells readers to open other files; it changes no document.
 INDEX_CHANGE = "index"
 _BATCH = 500
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +179,7 @@ def load_documents(session: Session, ids: Sequence[str], encoder: str, chunk_set
     A chunk whose vector is not stored has ``vector=None``: it can be found by its words, and ``/v1/integrity`` counts it.
     """
     loaded: list[IndexedDocument] = []
-    for part in _parts(ids):
+    for part in batched(ids, _BATCH):
         documents = session.scalars(select(Document).where(Document.id.in_(part), Document.version > 0)).all()
         rows = session.execute(
             select(ChunkRow, Vector.data)
@@ -238,7 +237,7 @@ def document_facts(document: Document) -> DocumentFacts:
 def load_passages(session: Session, keys: Iterable[int], access: Access) -> dict[int, Passage]:
     """The passages of chunks ``keys``, read now: what is deleted, replaced or not to be read by the caller is not among them."""
     passages: dict[int, Passage] = {}
-    for part in _parts(list(keys)):
+    for part in batched(keys, _BATCH):
         length = ChunkRow.char_end - ChunkRow.char_start
         rows = session.execute(
             select(
@@ -281,8 +280,3 @@ def vector_dim(session: Session, encoder: str) -> int | None:
 def vector_from_bytes(data: bytes) -> NDArray[np.float32]:
     """A stored embedding as a float32 array of shape (dim,)."""
     return np.frombuffer(data, dtype=np.float32)
-
-
-def _parts(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]

@@ -342,6 +342,6 @@ def test_vectors_that_vanish_again_and_again_do_not_stop_a_batch(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others delete what the batch takes for stored, each time before it commits."""
-    monkeypatch.setattr("ingest.pipeline.stored_vectors", lambda session, encoder, hashes: set(hashes))
+    monkeypatch.setattr("ingest.embedding.stored_vectors", lambda session, encoder, hashes: set(hashes))
     stored = ingest_batch(fake_ingestion(database), "default", [DocumentInput("a", text="Some text.")])
     assert [each.outcome.value for each in stored] == ["new"]

@@ -24,7 +24,7 @@ from infra.clock import now
 from infra.database import Database, open_database
 from infra.errors import Unavailable
 from infra.tables import ChunkRow, Document, Job, JobItem, Source
-from ingest import patience, pipeline
+from ingest import embedding, patience, pipeline
 from ingest import queue as queue_module
 from ingest.collections import ensure_collection, get_collection
 from ingest.commit import note_pending
@@ -123,7 +123,7 @@ def test_a_document_too_large_to_commit_costs_itself(
 
 
 def test_large_documents_are_encoded_in_parts(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_ENCODED_AT_ONCE", 4)
+    monkeypatch.setattr(embedding, "_ENCODED_AT_ONCE", 4)
     encoder = SmallEncoder()
     long = "\n\n".join(f"# Part {n}\n\nWhat part number {n} says is said nowhere else. " * 4 for n in range(9))
     (result,) = ingest_batch(fake_ingestion(sqlite_database, encoder), "default", texts(a=long))

@@ -1,6 +1,14 @@
 import pytest
 
-from retrieval.ranking.fusion import Hit, fuse_min_max, fuse_reciprocal_rank, single_leg, spread, trust_lexical
+from retrieval.ranking.fusion import (
+    Hit,
+    fuse_min_max,
+    fuse_reciprocal_rank,
+    single_leg,
+    spread,
+    standard_scores,
+    trust_lexical,
+)
 
 
 def test_weighted_sum_of_min_max_scores():
@@ -113,3 +121,10 @@ def test_equal_scores_have_ranks_by_key():
 
 def test_a_poor_lexical_match_still_counts_where_nothing_else_does():
     assert trust_lexical(0.0, (0.0, 1.0)) == (0.0, 1.0)
+
+
+def test_standard_scores():
+    # mean .6, deviations -.2, 0, .2: sd = sqrt(.08 / 3) = .1633
+    assert standard_scores({1: 0.4, 2: 0.6, 3: 0.8}) == pytest.approx({1: -1.2247449, 2: 0.0, 3: 1.2247449})
+    assert standard_scores({1: 0.5, 2: 0.5}) == {1: 0.0, 2: 0.0}
+    assert standard_scores({}) == {}

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -99,3 +100,16 @@ def test_each_document_is_weighed_by_its_own_collection_and_the_rest_by_what_all
 
 def test_nothing_found():
     assert rank([], mode="hybrid", depth=200) == Ranked([])
+
+
+def test_cosines_of_one_encoder_are_compared_and_of_two_their_distances_from_the_mean():
+    one = Found({1: 0.5, 2: 0.3}, {}, {1: ("a", 0), 2: ("b", 0)}, 0.0, encoder="x")
+    same = Found({3: 0.9, 4: 0.88, 5: 0.92}, {}, {3: ("c", 0), 4: ("d", 0), 5: ("e", 0)}, 0.0, encoder="x")
+    assert [hit.key for hit in rank([one, same], mode="dense", depth=9).hits] == [5, 3, 4, 1, 2]
+    # .5 is 1 deviation above its mean; .92, .9 and .88 are 1.22, 0 and -1.22.
+    other = replace(same, encoder="y")
+    ranked = rank([one, other], mode="dense", depth=9).hits
+    assert [hit.key for hit in ranked] == [5, 1, 3, 2, 4]
+    assert [hit.score for hit in ranked] == pytest.approx([1.2247449, 1.0, 0.0, -1.0, -1.2247449])
+    # Where one of them finds nothing there is nothing to compare.
+    assert [hit.score for hit in rank([one, replace(other, dense={})], mode="dense", depth=9).hits] == [0.5, 0.3]
