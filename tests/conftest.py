@@ -24,6 +24,7 @@ pytest_plugins = [
     "milvus_server",
     "shelves",
     "page_reader",
+    "shared_models",
 ]
 
 

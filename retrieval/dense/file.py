@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class DenseFile:
         self._kind: IndexKind | None = None if report.kind == "exact" else kind_of(report.kind)
         self._index = index
         self._on_gpu = on_gpu
+        # FAISS's GPU resources may be used by one thread at a time.
+        self._gpu_turn = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path, *, gpu: bool = False, load: Callable[[], Gpu] = Gpu) -> DenseFile:
@@ -109,7 +112,8 @@ class DenseFile:
 
     def _found_on_gpu(self, queries: Vectors, k: int, total: int) -> list[tuple[Rows, Vectors]]:
         depth = min(k + _SLACK, total)
-        thought, proposed = self._on_gpu.search(queries, depth)
+        with self._gpu_turn:
+            thought, proposed = self._on_gpu.search(queries, depth)
         return [
             scan(self._stored, query, k, None, total)
             if depth < total and thoughts[-1] >= thoughts[k - 1] - ROUNDING  # more may tie than were proposed

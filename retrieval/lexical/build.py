@@ -132,7 +132,9 @@ class LexicalBuilder:
         self._totals, self._added = [0] * len(FIELDS), 0
         while self._done and self._done[-1][1].end > count:
             path, _ = self._done.pop()
-            shutil.rmtree(path)
+            # Under a name that the next start removes: half a part would be taken for a whole one.
+            path.rename(self._parts / _OPEN)
+            shutil.rmtree(self._parts / _OPEN)
         sync_directory(self._parts)
         return self.count
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import tantivy
 from numpy.typing import NDArray
 from tantivy import Occur, Query
 
+from retrieval.array_cache import ArrayCache
 from retrieval.lexical.analysis import Analysis
 from retrieval.lexical.best import Ids, Mask, Scores, best
 from retrieval.lexical.build import LexicalBuilder
@@ -46,7 +45,6 @@ _RARE = 128
 class _Allowed:
     """A mask, ready for use: how many it lets pass, and of how many: those of all ``clause`` matches."""
 
-    source: Mask
     count: int
     among: int
     clause: Query | None
@@ -69,8 +67,7 @@ class LexicalFile:
         self._schema = index.schema
         self._searcher = index.searcher()
         self._in_order = self._segments_are_in_order()
-        self._lock = threading.Lock()
-        self._masks: OrderedDict[int, _Allowed] = OrderedDict()
+        self._masks: ArrayCache[_Allowed] = ArrayCache(_MASKS_KEPT)
 
     @classmethod
     def open(cls, folder: Path, weights: FieldWeights | None = None) -> LexicalFile:
@@ -146,31 +143,20 @@ class LexicalFile:
         return fetch
 
     def _allowed(self, mask: Mask) -> _Allowed:
-        with self._lock:
-            kept = self._masks.get(id(mask))
-            if kept is not None and kept.source is mask:
-                self._masks.move_to_end(id(mask))
-                return kept
         if mask.shape != (self.count,):
             raise ValueError(f"the mask has the shape {mask.shape} and must have ({self.count},)")
-        made = self._prepare(mask)
-        if not mask.flags.writeable:  # an array that may change must be read anew each time
-            with self._lock:
-                self._masks[id(mask)] = made
-                if len(self._masks) > _MASKS_KEPT:
-                    self._masks.popitem(last=False)
-        return made
+        return self._masks.derived(mask, lambda: self._prepare(mask))
 
     def _prepare(self, mask: Mask) -> _Allowed:
         count = int(np.count_nonzero(mask))
         if count > _STRICT * self.count:
-            return _Allowed(mask, count, self.count, None)
+            return _Allowed(count, self.count, None)
         blocks: NDArray[np.int64] = np.unique(np.flatnonzero(mask) // BLOCK_SIZE)
         among = min(self.count, len(blocks) * BLOCK_SIZE)
         if among > _STRICT * self.count:
-            return _Allowed(mask, count, self.count, None)
+            return _Allowed(count, self.count, None)
         clause = Query.const_score_query(Query.term_set_query(self._schema, "block", blocks.tolist()), 0.0)
-        return _Allowed(mask, count, among, clause)
+        return _Allowed(count, among, clause)
 
     def full_match(self, query: str, statistics: CorpusStatistics | None = None) -> float:
         """As ``LexicalIndex.full_match``."""

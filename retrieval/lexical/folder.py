@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from infra.durable import sync_directory
+from infra.durable import sync_directory, sync_file
 from retrieval.lexical.scoring import FIELDS, FieldLengths
 
 INDEX, PARTS = "index", "parts"
@@ -101,6 +101,7 @@ def gather(parts: list[Path], index: Path) -> None:
                 os.link(path, index / path.name)
             except OSError:  # a file system without links
                 shutil.copyfile(path, index / path.name)
+                sync_file(index / path.name)
     write_durably(index / META, json.dumps(meta, indent=2).encode())
 
 

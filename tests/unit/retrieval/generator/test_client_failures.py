@@ -249,14 +249,14 @@ def test_health_does_not_need_the_list_of_models(scripted_server: ScriptedServer
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "words"),
-    [(refuses(401), "API key"), (Exchange.hang, "within 0.3 s"), (Exchange.cut, "closed the connection")],
+    ("behaviour", "timeout_s", "words"),
+    [(refuses(401), 60, "API key"), (Exchange.hang, 0.3, "within 0.3 s"), (Exchange.cut, 60, "closed the connection")],
 )
 def test_health_of_a_server_in_trouble(
-    scripted_server: ScriptedServer, behaviour: Callable[[Exchange], None], words: str
+    scripted_server: ScriptedServer, behaviour: Callable[[Exchange], None], timeout_s: float, words: str
 ) -> None:
     scripted_server.on("/v1/models", behaviour)
-    health = health_of(writer(scripted_server), timeout_s=0.3)
+    health = health_of(writer(scripted_server), timeout_s=timeout_s)
     assert not health.ok
     assert health.detail is not None
     assert words in health.detail
