@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from infra.clock import iso, now
 from infra.database import Database
-from infra.durable import sync_directory
+from infra.durable import sync_directory, sync_file
 from infra.tables import Document
 from retrieval.dense.report import RecallTarget
 from retrieval.filters import DocumentFacts
@@ -170,6 +170,14 @@ def _read_step(work: Path) -> _Step | None:
 
 
 def _write_step(work: Path, step: _Step) -> None:
+    # What the step says is there must be there after a power failure, too.
+    for path in sorted(work.rglob("*")):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            sync_file(path)
     fresh = work / (STEP + ".new")
     fresh.write_bytes(msgspec.json.encode(step))
+    sync_file(fresh)
     fresh.rename(work / STEP)
+    sync_directory(work)

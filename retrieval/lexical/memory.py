@@ -42,6 +42,8 @@ __all__ = [
 
 _FILTERS_KEPT = 64
 _WRITER_BYTES = 64_000_000
+# Looks at whether the averages are where they should be; one or two are enough unless segments are merged at that moment.
+_LEVELLINGS = 8
 # A filter that lets more than this share pass is applied to a ranking's top instead of being part of the query.
 _WEAK = 1 / 8
 
@@ -161,15 +163,16 @@ class TantivyLexical:
         own = FieldLengths(*(total / chunks for total in self._totals))
         wanted = self._wanted or own
         raw = raw_counts(self._searcher, self._schema)
-        if not raw.chunks:
-            add_ballast(self._writer, raw, wanted)
+        if raw.chunks > 4 * (chunks + 2_000):
+            # Gone before new ballast is weighed: that would make up for what may vanish with the same commit.
+            self._writer.delete_documents_by_term("key", BALLAST_KEY)
             self._show()
             raw = raw_counts(self._searcher, self._schema)
-        if raw.chunks > 4 * (chunks + 2_000):
-            # Old ballast goes when segments are merged; until then new ballast outweighs it.
-            self._writer.delete_documents_by_term("key", BALLAST_KEY)
-        if add_ballast(self._writer, raw, wanted):
+        for _ in range(_LEVELLINGS):
+            if not add_ballast(self._writer, raw, wanted):
+                break
             self._show()
+            # What the library merges meanwhile takes removed chunks out of its counts.
             raw = raw_counts(self._searcher, self._schema)
         self._raw = raw
 

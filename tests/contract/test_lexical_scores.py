@@ -195,6 +195,25 @@ def test_what_was_removed_counts_no_longer(changes):
             assert statistics.frequencies["body", word] == sum(word in text.split() for text in there.values())
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_stay_those_of_what_is_there_through_many_commits(seed):
+    """Each removes some chunks and adds some: ballast is outweighed, removed and merged away again and again."""
+    pick = random.Random(seed)
+    index = TantivyLexical("none", weights=BODY)
+    there: dict[int, str] = {}
+    for commit in range(20):
+        gone = [key for key in there if pick.random() < 0.4]
+        index.remove(gone)
+        there = {key: text for key, text in there.items() if key not in gone}
+        new = {commit * 10 + n: made_up(1, pick.randrange(500))[0] for n in range(pick.randint(0, 3))}
+        index.add(LexicalEntry(key, "", text) for key, text in new.items())
+        there |= new
+        index.commit()
+        model = Bm25(list(there.values()))
+        expected = {list(there)[at]: score for at, score in model.search("bal don tur", 100)}
+        assert dict(index.search("bal don tur", 100)) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_base_and_its_delta_score_as_one_index():
     """Short notes beside long chunks, which are the worst case: an average of their own would make them long."""
     old, new = made_up(400, seed=4), [" ".join(text.split()[:4]) for text in made_up(30, seed=5)]
