@@ -19,6 +19,7 @@ NEED_NOTHING = (
     "bench.lexical_index",
     "bench.dense_index",
     "bench.whole_index",
+    "bench.merge",
     "bench.ray_ingest",
 )
 NEED_DATA = (

@@ -35,7 +35,7 @@ from retrieval.ranking.rank import Found, Mode, Ranked, rank
 from retrieval.ranking.reranker import Reranker, load_reranker
 from retrieval.ranking.reranking import rerank, text_to_read
 from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings
-from retrieval.view import DEPTH, find_candidates
+from retrieval.ranking.views import DEPTH, find_candidates
 
 _COLLAPSE = (1.0, 0.8)
 _RERANK_DEPTHS = (10, 20)

@@ -26,8 +26,9 @@ import psutil
 
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, Filter, parse_filter
+from retrieval.ranking.views import search_views
 from retrieval.surroundings import surrounded_vectors
-from retrieval.view import IndexedChunk, search_views
+from retrieval.view import IndexedChunk
 from retrieval.views import Vector, View
 from tests.views import IMPLEMENTATIONS
 

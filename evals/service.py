@@ -24,10 +24,10 @@ from retrieval.engine import Engine
 from retrieval.generator.prompt import PROMPT_VERSION
 from retrieval.passage import Passage
 from retrieval.ranking.fusion import Hit
-from retrieval.ranking.rank import Found
+from retrieval.ranking.rank import Found, Mode
+from retrieval.ranking.views import DEPTH, find_candidates
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections, load_passages
-from retrieval.view import DEPTH, Mode, find_candidates
 
 _BATCH = 256
 

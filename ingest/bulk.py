@@ -28,6 +28,7 @@ def ingest_all(ingestion: Ingestion, collection: str, items: Iterable[DocumentIn
             names = {item.external_id for item in batch}
             if names & begun:
                 lanes.wait()
+                begun.clear()
             begun |= names
             lanes.run(partial(store, batch))
             while not done.empty():
@@ -42,7 +43,7 @@ def batches_of(items: Iterable[DocumentInput], documents: int) -> Iterator[list[
     names: set[str] = set()
     held = 0
     for item in items:
-        size = item.path.stat().st_size if item.path is not None and item.path.is_file() else len(item.text or "")
+        size = _size(item)
         if batch and (len(batch) == documents or held + size > BATCH_BYTES or item.external_id in names):
             yield batch
             batch, names, held = [], set(), 0
@@ -51,3 +52,9 @@ def batches_of(items: Iterable[DocumentInput], documents: int) -> Iterator[list[
         held += size
     if batch:
         yield batch
+
+
+def _size(item: DocumentInput) -> int:
+    if item.path is not None:
+        return item.path.stat().st_size if item.path.is_file() else 0
+    return len(item.data or item.text or "")

@@ -33,6 +33,7 @@ _LIBRARIES = ("footnote", "unstructured", "pdfminer.six", "python-docx", "python
 _DOCUMENTS = 64
 _PREPARED = 16
 _MOST_BATCHES = 32
+_ABSENT = "(not installed)"
 _T = TypeVar("_T")
 
 
@@ -159,7 +160,9 @@ def check_identity(ours: Identity, theirs: Identity) -> None:
             f"tokens), and this one with {ours.encoder!r} ({ours.max_tokens}): give all of them the same model files.",
             code="encoder_mismatch",
         )
-    for (name, here), (_, there) in zip(ours.software, theirs.software, strict=True):
+    installed, elsewhere = dict(ours.software), dict(theirs.software)
+    for name in (*installed, *elsewhere):  # another version of ours may look at others
+        here, there = installed.get(name, _ABSENT), elsewhere.get(name, _ABSENT)
         if here != there:
             raise Conflict(
                 f"The cluster's machine {theirs.host} has {name} {there}, and this one {here}: install the same versions "
@@ -195,4 +198,4 @@ def _version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return "(not installed)"
+        return _ABSENT

@@ -164,6 +164,7 @@ def open_ray(
     is part of, ``HOST:PORT`` and ``ray://HOST:PORT`` the one there. Raises ``InvalidInput`` for any other address,
     ``Unavailable`` if there is no cluster or it starts no workers, and ``Conflict`` if they are not like ``encoder``.
     """
+    check_address(address)
     _connect(address, cpus)
     try:
         seats = seats_of(_machines())
@@ -179,21 +180,30 @@ def open_ray(
         ray.shutdown()
 
 
-def _connect(address: str, cpus: int | None) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    named = address not in ("local", "auto")
-    if named and not (host and port.isdigit() and int(port) < 65536):
+def check_address(address: str) -> None:
+    """Raise ``InvalidInput`` for an address that no cluster can have."""
+    host, port = _host_and_port(address)
+    if address not in ("local", "auto") and not (host and port.isdecimal() and int(port) < 65536):
         raise InvalidInput(
             f"--ray is {address!r}; allowed: local, auto, HOST:PORT or ray://HOST:PORT.", code="invalid_address"
         )
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host.strip("[]"), port
+
+
+def _connect(address: str, cpus: int | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         # A secret of this run's own: else Ray would write one into the user's home.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _LOCAL_STORE}
     try:
-        if named:  # Ray itself tries for a minute
-            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+        if address not in ("local", "auto"):  # Ray itself tries for a minute
+            host, port = _host_and_port(address)
+            socket.create_connection((host, int(port)), _CONNECT_S).close()
         ray.init(address=address, **options)
     except (OSError, RuntimeError, ValueError, ImportError, RayError) as error:
         raise Unavailable(

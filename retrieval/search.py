@@ -23,8 +23,8 @@ from retrieval.ranking.rank import Mode
 from retrieval.ranking.reranker import Reranker
 from retrieval.ranking.reranking import rerank, text_to_read
 from retrieval.ranking.settings import DEFAULT_RANKING, RankingSettings
+from retrieval.ranking.views import rank_views
 from retrieval.store import CollectionState, find_collections, load_passages
-from retrieval.view import rank_views
 
 # Looks without holding up writers; each misses only if a commit falls between its two reads.
 _ATTEMPTS = 3

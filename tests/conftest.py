@@ -10,6 +10,8 @@ import pytest
 import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
+# What these assert is told in full, as in a test.
+pytest.register_assert_rewrite("index_machine", "index_model")
 
 pytest_plugins = [
     "model_server",
@@ -20,6 +22,9 @@ pytest_plugins = [
     "web_site",
     "object_store",
     "milvus_server",
+    "shelves",
+    "page_reader",
+    "shared_models",
 ]
 
 
@@ -27,6 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What a run may ask for beyond the usual."""
     parser.addoption("--all-corruptions", action="store_true", help="parse 1,000 corrupted files, not only some")
     parser.addoption("--kills", type=int, default=8, help="how often the fault run of a sync kills its process")
+    parser.addoption("--switches", type=int, default=100, help="how often generations are switched under load")
+    parser.addoption(
+        "--operations", type=int, help="how many random operations each index has to stand, 500 if not said"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import numpy as np
 from retrieval.lexical.build import LexicalBuilder
 from retrieval.lexical.file import LexicalFile
 from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
+from retrieval.lexical.merge import LexicalMerger
 
 
 class Memory:
@@ -52,6 +56,31 @@ def in_files(
         builder.commit()
     builder.finish()
     return LexicalFile.open(folder, weights)
+
+
+def merged_files(
+    folder: Path,
+    entries: Sequence[LexicalEntry],
+    language: str | None = None,
+    weights: FieldWeights | None = None,
+) -> LexicalFile:
+    """A file that holds ``entries``, merged twice: of each four one was added by each merge, and others are gone."""
+    strange = [(-1, LexicalEntry(0, "", f"gone strange {entry.text}")) for entry in entries[::3]]
+    of_round = [[(at, entry) for at, entry in enumerate(entries) if at % 4 in rest] for rest in ((0, 1), (2,), (3,))]
+    # What goes stands between what stays.
+    held = [each for pair in itertools.zip_longest(of_round[0], strange) for each in pair if each is not None]
+    in_files(folder / "0", [replace(entry, key=at) for at, (_, entry) in enumerate(held)], language, parts=3)
+    for round_, added in ((1, [*of_round[1], *strange[:5]]), (2, of_round[2])):
+        merger = LexicalMerger(folder / str(round_ - 1), folder / str(round_), language)
+        merger.add(entry for _, entry in added)
+        now = sorted((each for each in [*held, *added] if each[0] >= 0), key=itemgetter(0)) + (
+            added[-5:] if round_ == 1 else []
+        )
+        place = {id(entry): number for number, (_, entry) in enumerate(now)}
+        carried = [place.get(id(entry), -1) for _, entry in held]
+        merger.finish(np.array(carried), np.array([place[id(entry)] for _, entry in added]))
+        held = now
+    return LexicalFile.open(folder / "2", weights)
 
 
 class Bm25:

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,9 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from preloaded import ROOT, Forked, start
 
 # Shared by every test that starts Footnote: converting the encoder takes seconds, and once is enough.
-CACHE_DIR = Path(__file__).parents[1] / ".pytest_cache" / "footnote"
+CACHE_DIR = ROOT / ".pytest_cache" / "footnote"
 START_SECONDS = 180
 STOP_SECONDS = 30
 
@@ -30,7 +30,7 @@ class Service:
     """A running service; ``url`` is where, ``log`` is what it has written."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     log: Path
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
@@ -66,13 +66,7 @@ def running_service(folder: Path, *, until: str = "/health/ready", **environment
     }
     log = folder / "service.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", "serve"],
-            cwd=Path(__file__).parents[1],
-            env={**outer, **own, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        process = start(["serve"], env={**outer, **own, **environment}, output=output)
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
         _wait(service, until)

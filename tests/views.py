@@ -21,6 +21,7 @@ from retrieval.generations.base import open_base
 from retrieval.generations.files import silent, write_chunks, write_dense, write_documents
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import Manifest, seal
+from retrieval.generations.reuse import Sealed, carried_index, merge_chunks, open_sealed
 from retrieval.view import IndexedChunk, new_view
 from retrieval.views import View
 
@@ -79,19 +80,27 @@ class Layered:
         self._stored, self._dim = stored, dim
         self._folder = tempfile.TemporaryDirectory(prefix="footnote-index-")
         self._files = 0
+        self._in_files: dict[str, tuple[DocumentFacts, Sequence[IndexedChunk]]] = {}
         self._merge()
 
     def _merge(self) -> None:
         self._files += 1
+        earlier = None if self._files == 1 else Sealed(self._there, self._sha256)
         self._there = Path(self._folder.name) / str(self._files)
         self._there.mkdir()
+        before = self._in_files
         self._in_files = dict(self._stored)
         ids = sorted(self._in_files)
-        count = write_chunks(
-            self._there, ids, lambda part: {id_: self._in_files[id_][1] for id_ in part}, self._dim, None, silent
-        )
+        changed = {id_ for id_, both in self._in_files.items() if before.get(id_) != both}
+
+        def load(part: Sequence[str]) -> dict[str, Sequence[IndexedChunk]]:
+            return {id_: self._in_files[id_][1] for id_ in part}
+
+        base = None if earlier is None else open_sealed(earlier, "e", 1, self._dim, None)
+        made = merge_chunks(self._there, base, earlier.folder, ids, changed, load, silent) if base and earlier else None
+        count = made.chunks if made else write_chunks(self._there, ids, load, self._dim, None, silent)
         write_documents(self._there, (self._in_files[id_][0] for id_ in ids))
-        write_dense(self._there, count, self._dim, RecallTarget())
+        write_dense(self._there, count, self._dim, RecallTarget(), carried_index(self._there, earlier))
         manifest = Manifest("c", 1, self._files, "e", self._dim, None, len(ids), count, 0, "", {}, {})
         self._sha256 = seal(self._there, manifest)
         self._open()

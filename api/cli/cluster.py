@@ -27,23 +27,34 @@ RAY_OPTION = typer.Option(
 )
 
 
-@contextmanager
-def on_ray(services: Services, address: str | None) -> Iterator[Services]:
-    """The same services with ingestion on the Ray cluster at ``address``; unchanged without one.
-
-    Raises ``SettingsError`` if Ray is not installed, and as ``ingest.ray_cluster.open_ray``.
+def check_ray(address: str | None) -> None:
+    """Refuse, before anything is opened, what cannot work: ``SettingsError`` if Ray is not installed, ``InvalidInput`` for an
+    address that no cluster can have.
     """
     if address is None:
-        yield services
         return
     try:
-        from ingest.ray_cluster import open_ray  # noqa: PLC0415 - takes a second, and an extra
+        from ingest.ray_cluster import check_address  # noqa: PLC0415 - takes a second, and an extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "ray":
             raise
         raise SettingsError(
             "--ray needs Ray, which is not installed: pip install 'footnote[ray]', here and on each machine of the cluster."
         ) from None
+    check_address(address)
+
+
+@contextmanager
+def on_ray(services: Services, address: str | None) -> Iterator[Services]:
+    """The same services with ingestion on the Ray cluster at ``address``, which ``check_ray`` let pass; unchanged without one.
+
+    Raises as ``ingest.ray_cluster.open_ray``.
+    """
+    if address is None:
+        yield services
+        return
+    from ingest.ray_cluster import open_ray  # noqa: PLC0415 - see above
+
     with ExitStack() as stack:
         with err.status("Starting workers on the cluster"):
             settings = worker_settings(services.settings, address)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import typer
 
-from api.cli.cluster import RAY_OPTION, on_ray
+from api.cli.cluster import RAY_OPTION, check_ray, on_ray
 from api.cli.context import JSON_OPTION, KEY_OPTION, SERVER_OPTION, err, local_services, out, print_json
 from api.cli.manifest import read_manifest
 from api.cli.place import kind_of
@@ -71,6 +71,7 @@ def ingest(
         raise InvalidInput("--watch works on folders of this machine, without --server.")
     if ray is not None and server is not None:
         raise InvalidInput("--ray works on the data folder, without --server.")
+    check_ray(ray)
     started = time.perf_counter()
     if server is not None:
         told = _on_server(server, key, collection, files, settings, prune)

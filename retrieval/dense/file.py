@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class DenseFile:
         self._kind: IndexKind | None = None if report.kind == "exact" else kind_of(report.kind)
         self._index = index
         self._on_gpu = on_gpu
+        # FAISS's GPU resources may be used by one thread at a time.
+        self._gpu_turn = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path, *, gpu: bool = False, load: Callable[[], Gpu] = Gpu) -> DenseFile:
@@ -87,6 +90,18 @@ class DenseFile:
             cosines[number, :wanted] = np.clip(scores, -1.0, 1.0)
         return positions, cosines
 
+    def vectors(self, positions: Rows) -> Vectors:
+        """The stored vectors of some positions, (n, dim); zeros where there is none."""
+        if self._stored.positions is None:
+            return self._stored.rows[positions]
+        rows = np.minimum(np.searchsorted(self._stored.positions, positions), len(self._stored) - 1)
+        found = np.zeros((len(positions), self.dim), dtype=np.float32)
+        there = (
+            self._stored.positions[rows] == positions if len(self._stored) else np.zeros(len(positions), dtype=np.bool_)
+        )
+        found[there] = self._stored.rows[rows[there]]
+        return found
+
     def _rows_allowed(self, allowed: NDArray[np.bool_] | None) -> tuple[Mask | None, int]:
         """The mask over stored rows (``None``: all), and how many it allows."""
         if allowed is None:
@@ -112,7 +127,8 @@ class DenseFile:
 
     def _found_on_gpu(self, queries: Vectors, k: int, total: int) -> list[tuple[Rows, Vectors]]:
         depth = min(k + _SLACK, total)
-        thought, proposed = self._on_gpu.search(queries, depth)
+        with self._gpu_turn:
+            thought, proposed = self._on_gpu.search(queries, depth)
         return [
             scan(self._stored, query, k, None, total)
             if depth < total and thoughts[-1] >= thoughts[k - 1] - ROUNDING  # more may tie than were proposed
@@ -131,7 +147,7 @@ class DenseFile:
         effort = effort_for(self._report.efforts, total / len(self._stored))
         if effort is None or (self._report.target.kind is not None and total == len(self._stored)):
             return effort
-        cost = index_cost(self._kind, len(self._stored), self.dim, effort)
+        cost = index_cost(self._kind, len(self._stored), self.dim, effort, self._report.lists)
         return effort if cost < exact_cost(total, self.dim) else None
 
     def _best(

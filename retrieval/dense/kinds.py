@@ -56,9 +56,9 @@ class IndexKind:
         """
         return min(max(1, round(2 * math.sqrt(rows))), _MOST_LISTS, rows) if self.family == "ivf" else 0
 
-    def factory(self, rows: int) -> str:
-        """FAISS's description of the index for so many rows."""
-        return f"IVF{self.lists(rows)},{self.codes}" if self.family == "ivf" else f"HNSW{_LINKS}_{self.codes}"
+    def factory(self, rows: int, lists: int | None = None) -> str:
+        """FAISS's description of the index for so many rows, in so many lists if they are not as many as usual."""
+        return f"IVF{lists or self.lists(rows)},{self.codes}" if self.family == "ivf" else f"HNSW{_LINKS}_{self.codes}"
 
 
 # In the order in which they are tried.
@@ -75,15 +75,20 @@ def exact_cost(rows: int, dim: int) -> float:
     return rows * _ROW_NS * dim / 384
 
 
-def index_cost(kind: IndexKind, rows: int, dim: int, effort: Effort) -> float:
-    """Nanoseconds to search an index over so many rows with ``effort``."""
+def index_cost(kind: IndexKind, rows: int, dim: int, effort: Effort, lists: int | None = None) -> float:
+    """Nanoseconds to search an index over so many rows with ``effort``; ``lists`` where there are not as many as usual."""
     again = effort.candidates * _CANDIDATE_NS
     if kind.family == "hnsw":
         return (effort.probes * kind.code_ns + again) * dim / 384
-    lists = kind.lists(rows)
+    lists = lists or kind.lists(rows)
     visited = rows * min(1.0, effort.probes / lists)
     scored = visited * effort.share * kind.code_ns + lists * _ROW_NS + again
     return scored * dim / 384 + (visited * _FILTER_NS if effort.share < 1.0 else 0.0)
+
+
+def cost_per_row(kind: IndexKind, rows: int, dim: int, effort: Effort, lists: int) -> float:
+    """Nanoseconds that a search costs for each row of the index: what grows when the lists suit the rows less."""
+    return index_cost(kind, rows, dim, effort, lists) / rows
 
 
 def kind_of(name: Kind) -> IndexKind:
@@ -120,13 +125,19 @@ def _build_ivf(index: Any, rows: Vectors, lists: int, seed: int, gpu: Gpu | None
     index.clustering_index = None
     progress("train", 1, 1)
     quantizer = index.quantizer if gpu is None else gpu.copy(index.quantizer)
-    for start in range(0, len(rows), BLOCK):
-        block = np.ascontiguousarray(rows[start : start + BLOCK])
-        numbers = np.arange(start, start + len(block), dtype=np.int64)
+    add_rows(index, rows, np.arange(len(rows), dtype=np.int64), quantizer, progress)
+
+
+def add_rows(index: Any, rows: Vectors, numbers: Rows, quantizer: Any, progress: Progress) -> None:
+    """Add the ``rows`` of these ``numbers`` to a trained IVF index, block by block, each to the list that is nearest."""
+    for start in range(0, len(numbers), BLOCK):
+        chosen = numbers[start : start + BLOCK]
+        in_a_row = len(chosen) == chosen[-1] - chosen[0] + 1
+        block = np.ascontiguousarray(rows[chosen[0] : chosen[-1] + 1] if in_a_row else rows[chosen])
         nearest = np.ascontiguousarray(quantizer.search(block, 1)[1].reshape(-1), dtype=np.int64)
-        pointers = (faiss.swig_ptr(each) for each in (block, numbers, nearest))
+        pointers = (faiss.swig_ptr(each) for each in (block, np.ascontiguousarray(chosen), nearest))
         index.add_core(len(block), *pointers)
-        progress("add", start + len(block), len(rows))
+        progress("add", start + len(block), len(numbers))
 
 
 def _build_hnsw(index: Any, rows: Vectors, seed: int, progress: Progress) -> None:

@@ -1,15 +1,15 @@
-"""The dense index: vectors by key, searched exactly by cosine; the only file that knows FAISS."""
+"""The dense index in memory: vectors by key, searched exactly by cosine."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import Any, Protocol
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.array_cache import ArrayCache
 from retrieval.dense.threads import threads_for
 
 Keys = NDArray[np.int64]
@@ -76,9 +76,7 @@ class FaissDense:
         self._keys: set[int] = set()
         self._gpu_resources = faiss.StandardGpuResources() if gpu else None
         self._gpu_copy: Any = None
-        # Selectors by the identity of the array they were made from; the array is kept, so that the identity
-        # stays its own.
-        self._selectors: OrderedDict[int, tuple[Keys, Any]] = OrderedDict()
+        self._selectors: ArrayCache[Any] = ArrayCache(_SELECTORS_KEPT)
 
     @property
     def dim(self) -> int:
@@ -122,7 +120,7 @@ class FaissDense:
                         near, ids = self._searchable().search(queries, depth)
                     else:
                         parameters = faiss.SearchParameters()
-                        parameters.sel = self._selector(allowed)
+                        parameters.sel = self._selectors.derived(allowed, lambda: faiss.IDSelectorBatch(_keys(allowed)))
                         near, ids = self._index.search(queries, depth, params=parameters)
                 found[:, :depth] = ids
                 scores[:, :depth] = np.where(ids >= 0, np.clip(near, -1.0, 1.0), -np.inf)
@@ -138,18 +136,6 @@ class FaissDense:
             faiss.copy_array_to_vector(faiss.vector_to_array(self._index.id_map), self._gpu_copy.id_map)
             self._gpu_copy.ntotal = self._index.ntotal
         return self._gpu_copy
-
-    def _selector(self, allowed: Keys) -> Any:
-        kept = self._selectors.get(id(allowed))
-        if kept is not None:
-            self._selectors.move_to_end(id(allowed))
-            return kept[1]
-        selector = faiss.IDSelectorBatch(_keys(allowed))
-        if not allowed.flags.writeable:  # an array that may change must be read anew each time
-            self._selectors[id(allowed)] = (allowed, selector)
-            if len(self._selectors) > _SELECTORS_KEPT:
-                self._selectors.popitem(last=False)
-        return selector
 
     def keys(self) -> Keys:
         """See ``DenseIndex``."""

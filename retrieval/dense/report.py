@@ -66,7 +66,8 @@ class DenseReport:
     vectors allowed to the smallest share at which the index is searched; below it, allowed vectors are scanned. ``recall`` is
     recall@``target.k``, ``recall_deep`` recall@``deep`` of searches that visit no more (a search that finds too few does), both
     of ``queries`` held-out queries.
-    ``rejected`` names the types that missed the target, with the recall they reached.
+    ``rejected`` names the types that missed the target, with the recall they reached. ``trained_rows`` is how many there were
+    when the lists' centres were found (0: not known), and ``trained_cost`` what a search cost then: nanoseconds a row.
     """
 
     format: int
@@ -86,6 +87,8 @@ class DenseReport:
     files: dict[str, int]
     bytes: int
     seconds: float
+    trained_rows: int = 0
+    trained_cost: float = 0.0
 
     @property
     def rows(self) -> int:

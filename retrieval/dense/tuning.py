@@ -102,15 +102,26 @@ def masks(rows: Vectors, share: float, seed: int) -> tuple[Mask, Mask]:
     return at_random, by_topic
 
 
-def tune(kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, gpu: Gpu | None) -> Tuned:
-    """The cheapest efforts that reach ``target``, from all rows allowed down to where scanning the allowed is cheaper."""
+def tune(
+    kind: IndexKind,
+    index: Any,
+    rows: Vectors,
+    target: RecallTarget,
+    gpu: Gpu | None,
+    before: tuple[Effort, ...] = (),
+) -> Tuned:
+    """The cheapest efforts that reach ``target``, from all rows allowed down to where scanning the allowed is cheaper.
+
+    ``before`` are efforts that an index of the same lists needed for nearly the same rows: where they reach the target,
+    they are taken, after a single look instead of a search for the cheapest.
+    """
     half = target.sample // 2
     queries = made_queries(rows, 2 * half, target.seed)
     bars = kth_scores(rows, queries, (target.k, DEEP * target.k), None, gpu)
     choosing, checking = ([Probe(queries[part], None, bars[0, part])] for part in (slice(half), slice(half, None)))
     deepest = DEEP * target.k
-    grid = _grid(kind, len(rows))
-    first, reached = _effort(kind, index, rows, target, 1.0, choosing, checking, grid)
+    grid = _grid(kind, index, len(rows))
+    first, reached = _effort(kind, index, rows, target, _Choice(1.0, grid, before), choosing, checking)
     deep = [Probe(queries[half:], None, bars[1, half:])]
     if first is None:
         if target.kind is None:
@@ -118,11 +129,20 @@ def tune(kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, gpu: 
         first = Effort(1.0, grid[-1], kind.candidates[-1] * target.k, reached)
     depth = max(first.candidates, kind.deep * deepest)
     recall_deep = _recall(kind, index, rows, deep, first.probes, depth, min(deepest, len(rows)))[-1]
-    return Tuned((first, *_under_filters(kind, index, rows, target, queries, first, gpu)), first.recall, recall_deep)
+    return Tuned(
+        (first, *_under_filters(kind, index, rows, target, queries, first, gpu, before)), first.recall, recall_deep
+    )
 
 
 def _under_filters(
-    kind: IndexKind, index: Any, rows: Vectors, target: RecallTarget, queries: Vectors, first: Effort, gpu: Gpu | None
+    kind: IndexKind,
+    index: Any,
+    rows: Vectors,
+    target: RecallTarget,
+    queries: Vectors,
+    first: Effort,
+    gpu: Gpu | None,
+    before: tuple[Effort, ...],
 ) -> list[Effort]:
     """Efforts for shares of 1/2, 1/8, ..., as long as they reach the target and cost less than a scan of what is allowed."""
     efforts: list[Effort] = []
@@ -130,28 +150,48 @@ def _under_filters(
     share = _FIRST_SHARE
     while share * len(rows) >= target.k:
         cheapest = Effort(share, last.probes, last.candidates, 0.0)
-        if index_cost(kind, len(rows), dim, cheapest) >= exact_cost(round(share * len(rows)), dim):
+        if index_cost(kind, len(rows), dim, cheapest, _lists(index)) >= exact_cost(round(share * len(rows)), dim):
             break
         choosing, checking = [], []
         for mask in masks(rows, share, target.seed + len(efforts) + 1):
             bar = kth_scores(rows, queries, (target.k,), mask, gpu)[0]
             choosing.append(Probe(queries[:half], mask, bar[:half]))
             checking.append(Probe(queries[half:], mask, bar[half:]))
-        grid = [each for each in _grid(kind, len(rows)) if each >= last.probes] or [last.probes]
-        found, _ = _effort(kind, index, rows, target, share, choosing, checking, grid)
-        if found is None or index_cost(kind, len(rows), dim, found) >= exact_cost(round(share * len(rows)), dim):
+        grid = [each for each in _grid(kind, index, len(rows)) if each >= last.probes] or [last.probes]
+        found, _ = _effort(kind, index, rows, target, _Choice(share, grid, before), choosing, checking)
+        if found is None:
+            break
+        if index_cost(kind, len(rows), dim, found, _lists(index)) >= exact_cost(round(share * len(rows)), dim):
             break
         efforts.append(found)
         last, share = found, share * _SHARE_STEP
     return efforts
 
 
-def _grid(kind: IndexKind, rows: int) -> list[int]:
-    most = kind.lists(rows) if kind.family == "ivf" else min(_LONGEST_QUEUE, rows)
+def _lists(index: Any) -> int | None:
+    return getattr(index, "nlist", None)
+
+
+def _grid(kind: IndexKind, index: Any, rows: int) -> list[int]:
+    most = index.nlist if kind.family == "ivf" else min(_LONGEST_QUEUE, rows)
     grid = [max(1, most // 64)]
     while grid[-1] < most:
         grid.append(min(most, max(grid[-1] + 1, round(grid[-1] * _STEP))))
     return grid
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The share of rows allowed, the numbers of probes to choose from, and the efforts of an earlier index, if there was one."""
+
+    share: float
+    grid: Sequence[int]
+    before: tuple[Effort, ...]
+
+    def place(self) -> int | None:
+        """Which of the numbers of probes the earlier index needed for this share."""
+        probes = next((effort.probes for effort in self.before if effort.share == self.share), None)
+        return self.grid.index(probes) if probes in self.grid else None
 
 
 def _effort(
@@ -159,26 +199,33 @@ def _effort(
     index: Any,
     rows: Vectors,
     target: RecallTarget,
-    share: float,
+    choice: _Choice,
     choosing: Sequence[Probe],
     checking: Sequence[Probe],
-    grid: Sequence[int],
 ) -> tuple[Effort | None, float]:
     """The cheapest effort that reaches the target on ``choosing``, and still does on ``checking``; and the recall there."""
     depths = [each * target.k for each in kind.candidates]
+    share, grid = choice.share, choice.grid
 
     def recalls(place: int) -> list[float]:
         found = _recall(kind, index, rows, choosing, grid[place], depths[-1], target.k, to_spare=1.0)
         return [found[min(depth, len(found)) - 1] for depth in depths]
 
-    place, known = _least(len(grid), recalls, target.recall)
+    known: dict[int, list[float]] = {}
+    earlier = choice.place()
+    if earlier is not None:
+        known[earlier] = recalls(earlier)
+    if earlier is not None and known[earlier][-1] >= target.recall:
+        place, looked = earlier, 1
+    else:
+        place, looked = _least(len(grid), recalls, target.recall, known), 3
     options = []
-    for at in range(place, min(place + 3, len(grid))):
+    for at in range(place, min(place + looked, len(grid))):
         known[at] = known.get(at) or recalls(at)
         for depth, recall in zip(depths, known[at], strict=True):
             if recall >= target.recall:
                 effort = Effort(share, grid[at], depth, recall)
-                options.append((index_cost(kind, len(rows), rows.shape[1], effort), at, effort))
+                options.append((index_cost(kind, len(rows), rows.shape[1], effort, _lists(index)), at, effort))
     _, at, best = min(options, key=lambda each: each[0], default=(0.0, place, Effort(share, grid[-1], depths[-1], 0.0)))
     while True:
         reached = _recall(kind, index, rows, checking, grid[at], best.candidates, target.k)[-1]
@@ -192,18 +239,17 @@ def _effort(
             return None, reached
 
 
-def _least(size: int, recalls: Callable[[int], list[float]], wanted: float) -> tuple[int, dict[int, list[float]]]:
-    """The first place whose best recall is ``wanted`` (the last place if none is), by bisection; and all recalls on the way."""
-    known: dict[int, list[float]] = {}
+def _least(size: int, recalls: Callable[[int], list[float]], wanted: float, known: dict[int, list[float]]) -> int:
+    """The first place whose best recall is ``wanted`` (the last place if none is), by bisection; all go into ``known``."""
     low, high = 0, size - 1
     while low < high:
         middle = (low + high) // 2
-        known[middle] = recalls(middle)
+        known[middle] = known.get(middle) or recalls(middle)
         if known[middle][-1] >= wanted:
             high = middle
         else:
             low = middle + 1
-    return low, known
+    return low
 
 
 def _recall(

@@ -34,8 +34,8 @@ class Base:
         self.facts = FactsFile.open(folder / FACTS)
         # The positions without a vector: none, unless one is missing in the database.
         self.unembedded: NDArray[np.int64] = np.load(folder / UNEMBEDDED)
-        self._places: NDArray[np.int32] = np.load(folder / PLACES, mmap_mode="r")
-        counts = {len(self.keys), len(self._places), int(self.starts[-1]), self.dense.count, self.lexical.count}
+        self.places: NDArray[np.int32] = np.load(folder / PLACES, mmap_mode="r")
+        counts = {len(self.keys), len(self.places), int(self.starts[-1]), self.dense.count, self.lexical.count}
         if counts != {manifest.chunks} or len(self.facts) != manifest.documents != len(self.starts) - 1:
             raise Damaged("its files do not belong together")
 
@@ -45,13 +45,13 @@ class Base:
 
     def place(self, position: int) -> tuple[str, int]:
         """The document of a chunk, and the number of its place there."""
-        return self.facts.id(self.owner(position)), int(self._places[position])
+        return self.facts.id(self.owner(position)), int(self.places[position])
 
     def located(self, positions: Sequence[int]) -> dict[int, tuple[str, int]]:
         """``place`` of many chunks at once, by their keys."""
         at = np.fromiter(positions, dtype=np.int64, count=len(positions))
         owners = np.searchsorted(self.starts, at, side="right") - 1
-        found = zip(self.keys[at].tolist(), owners.tolist(), self._places[at].tolist(), strict=True)
+        found = zip(self.keys[at].tolist(), owners.tolist(), self.places[at].tolist(), strict=True)
         return {key: (self.facts.id(owner), number) for key, owner, number in found}
 
 

@@ -18,13 +18,14 @@ from sqlalchemy import select
 
 from infra.clock import iso, now
 from infra.database import Database
-from infra.durable import sync_directory
+from infra.durable import sync_directory, sync_file
 from infra.tables import Document
 from retrieval.dense.report import RecallTarget
 from retrieval.filters import DocumentFacts
 from retrieval.generations.files import VECTORS, Progress, silent, write_chunks, write_dense, write_documents
 from retrieval.generations.manifest import STEP, Manifest, seal
-from retrieval.store import document_facts, load_documents, ready_documents
+from retrieval.generations.reuse import CARRIED, Merged, Sealed, carried_index, merge_chunks, open_sealed
+from retrieval.store import changed_documents, document_facts, latest_seq, load_documents, ready_documents
 from retrieval.view import IndexedChunk
 
 # Documents read in one go.
@@ -48,12 +49,16 @@ class _Step:
     base_seq: int
     documents: int
     chunks: int
+    reused: int = 0
     dense: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What is built where. ``folder`` is the final one; ``base_seq`` is the collection's last change when the build began."""
+    """What is built where. ``folder`` is the final one; ``base_seq`` is the collection's last change when the build began.
+
+    ``earlier`` are files from which a merge takes what has not changed since.
+    """
 
     generation_id: str
     collection_id: str
@@ -66,6 +71,7 @@ class BuildPlan:
     base_seq: int
     target: RecallTarget
     folder: Path
+    earlier: Sealed | None = None
 
     @property
     def name(self) -> str:
@@ -83,11 +89,12 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = s
         step = _export(database, plan, work, progress)
         _write_step(work, step)
     if step.dense is None:
-        report = write_dense(work, step.chunks, plan.dim, plan.target)
+        report = write_dense(work, step.chunks, plan.dim, plan.target, carried_index(work, plan.earlier))
         step = replace(step, dense=msgspec.to_builtins(report))
         _write_step(work, step)
     # The index has its own copy of what it needs.
-    (work / VECTORS).unlink(missing_ok=True)
+    for name in (VECTORS, CARRIED):
+        (work / name).unlink(missing_ok=True)
     dense = step.dense or {}
     manifest = Manifest(
         collection_id=plan.collection_id,
@@ -102,6 +109,7 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = s
         created_at=iso(now()) or "",
         dense=dense,
         files={},
+        chunk_set=plan.chunk_set,
     )
     sha256 = seal(work, manifest)
     shutil.rmtree(plan.folder, ignore_errors=True)
@@ -112,6 +120,7 @@ def build_generation(database: Database, plan: BuildPlan, progress: Progress = s
     report_json = {
         "documents": step.documents,
         "chunks": step.chunks,
+        "reused": step.reused,
         "bytes": size,
         "dense": dense,
         "language": plan.language,
@@ -127,13 +136,19 @@ def _export(database: Database, plan: BuildPlan, work: Path, progress: Progress)
             loaded = load_documents(session, part, plan.encoder, plan.chunk_set)
         return {document.facts.id: document.chunks for document in loaded}
 
+    earlier = plan.earlier
+    base = None if earlier is None else open_sealed(earlier, plan.encoder, plan.chunk_set, plan.dim, plan.language)
     with database.read() as session:
         # Sorted here: a database may have another idea of the order of letters.
         ids = sorted(ready_documents(session, plan.collection_id))
+        now = latest_seq(session, plan.collection_id)
+        changed = set(changed_documents(session, plan.collection_id, base.manifest.base_seq, now)) if base else set()
     # One that goes meanwhile keeps its ordinal; the change log says that it is dead.
-    chunks = write_chunks(work, ids, load, plan.dim, plan.language, progress)
+    made = merge_chunks(work, base, earlier.folder, ids, changed, load, progress) if base and earlier else None
+    if made is None:
+        made = Merged(write_chunks(work, ids, load, plan.dim, plan.language, progress), reused=0)
     write_documents(work, _facts(database, ids))
-    return _Step(plan.name, plan.base_seq, len(ids), chunks)
+    return _Step(plan.name, plan.base_seq, len(ids), made.chunks, made.reused)
 
 
 def _facts(database: Database, ids: Sequence[str]) -> Iterator[DocumentFacts]:
@@ -155,6 +170,14 @@ def _read_step(work: Path) -> _Step | None:
 
 
 def _write_step(work: Path, step: _Step) -> None:
+    # What the step says is there must be there after a power failure, too.
+    for path in sorted(work.rglob("*")):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            sync_file(path)
     fresh = work / (STEP + ".new")
     fresh.write_bytes(msgspec.json.encode(step))
+    sync_file(fresh)
     fresh.rename(work / STEP)
+    sync_directory(work)

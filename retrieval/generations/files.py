@@ -14,6 +14,7 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from retrieval.dense.build import build_dense
+from retrieval.dense.carry import Carried
 from retrieval.dense.report import DenseReport, RecallTarget
 from retrieval.facts.build import write_facts
 from retrieval.filters import DocumentFacts
@@ -57,11 +58,11 @@ def write_chunks(
             loaded = load(part)
             for id_ in part:
                 chunks = loaded.get(id_, ())
-                lexical.add(_entries(chunks, len(keys)))
-                _write_vectors(vectors, chunks, dim)
+                lexical.add(lexical_entries(chunks, len(keys)))
+                write_vectors(vectors, chunks, dim)
                 unembedded.extend(len(keys) + i for i, chunk in enumerate(chunks) if chunk.vector is None)
                 keys.extend(chunk.key for chunk in chunks)
-                numbers.extend(places([chunk.page for chunk in chunks], [len(c.text) - c.repeated for c in chunks]))
+                numbers.extend(places_of(chunks))
                 starts.append(len(keys))
             if lexical.count - committed >= _COMMIT:
                 lexical.commit()
@@ -75,13 +76,15 @@ def write_chunks(
     return len(keys)
 
 
-def write_dense(folder: Path, count: int, dim: int, target: RecallTarget) -> DenseReport:
-    """Build the vectors' index of what ``write_chunks`` wrote, anew if there is half of one."""
+def write_dense(
+    folder: Path, count: int, dim: int, target: RecallTarget, carried: Carried | None = None
+) -> DenseReport:
+    """Build the vectors' index of what ``write_chunks`` wrote, anew if there is half of one; see ``build_dense``."""
     shutil.rmtree(folder / DENSE, ignore_errors=True)
     vectors: NDArray[np.float32] = np.zeros((0, dim), dtype=np.float32)
     if count:
         vectors = np.load(folder / VECTORS, mmap_mode="r")
-    return build_dense(folder / DENSE, vectors, target, source=folder / VECTORS)
+    return build_dense(folder / DENSE, vectors, target, source=folder / VECTORS, carried=carried)
 
 
 def write_documents(folder: Path, facts: Iterable[DocumentFacts]) -> None:
@@ -90,7 +93,8 @@ def write_documents(folder: Path, facts: Iterable[DocumentFacts]) -> None:
     write_facts(folder / FACTS, facts)
 
 
-def _entries(chunks: Sequence[IndexedChunk], first: int) -> list[LexicalEntry]:
+def lexical_entries(chunks: Sequence[IndexedChunk], first: int) -> list[LexicalEntry]:
+    """A document's chunks as the lexical index takes them in, with the keys from ``first`` on."""
     around = surrounding_texts([chunk.text for chunk in chunks], [chunk.repeated for chunk in chunks])
     return [
         LexicalEntry(first + i, chunk.context, chunk.text, text)
@@ -116,7 +120,13 @@ def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
     write_array_header_1_0(file, described)
 
 
-def _write_vectors(file: BinaryIO, chunks: Sequence[IndexedChunk], dim: int) -> None:
+def places_of(chunks: Sequence[IndexedChunk]) -> list[int]:
+    """The number of the place of each of a document's chunks."""
+    return places([chunk.page for chunk in chunks], [len(chunk.text) - chunk.repeated for chunk in chunks])
+
+
+def write_vectors(file: BinaryIO, chunks: Sequence[IndexedChunk], dim: int) -> None:
+    """Append the vectors of a document's chunks as they are indexed: with their surroundings."""
     none = np.zeros(dim, dtype=np.float32)
     file.writelines(
         (none if vector is None else vector).tobytes()

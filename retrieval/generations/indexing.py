@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from retrieval.encoders.encoder import Encoder
 from retrieval.generations.build import BuildPlan, Built, build_generation
 from retrieval.generations.chunk_sets import ChunkSet, live_set
 from retrieval.generations.files import Progress, silent
+from retrieval.generations.reuse import Sealed
 from retrieval.generations.states import (
     beat,
     begin_build,
@@ -40,7 +41,7 @@ from retrieval.generations.states import (
 from retrieval.store import INDEX_CHANGE, latest_seq, vector_dim
 
 _BEAT_S = 10.0
-# A merge writes all of a generation again: it is worth it for a tenth of it.
+# A merge copies what is unchanged and measures the recall again: it is worth it for a tenth.
 _SHARE = 0.1
 
 _T = TypeVar("_T")
@@ -95,23 +96,26 @@ def build(
             plan = _plan(session, files, found, row, base_seq, target, row.revision)
         return base_seq, None if plan is None else build_generation(files.database, plan, progress)
 
-    base_seq, built = _run(files, row.id, owner, make)
-    with files.database.write() as session:
-        if built is None:
-            finish_build(session, row.id, owner, base_seq, None, None)
-        else:
-            finish_build(session, row.id, owner, built.base_seq, built.manifest_sha256, built.report)
-        if live:
-            promote(session, _collection(session, collection), row.number)
-        tidy(files, session)
-        return describe(session.get_one(Generation, row.id))
+    with _failing_openly(files, row.id, owner):
+        base_seq, built = _run(files, row.id, owner, make)
+        with files.database.write() as session:
+            if built is None:
+                finish_build(session, row.id, owner, base_seq, None, None)
+            else:
+                finish_build(session, row.id, owner, built.base_seq, built.manifest_sha256, built.report)
+            if live:
+                promote(session, _collection(session, collection), row.number)
+            tidy(files, session)
+            return describe(session.get_one(Generation, row.id))
 
 
 def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> dict[str, Any] | None:
     """Write the live generation's next revision, with all changes until now in its files; the first one, if there is none.
 
-    ``None`` where another process is at it. Raises as ``build``.
+    ``None`` where another process is at it, or generations have no files. Raises as ``build``.
     """
+    if files.folder is None:
+        return None
     owner = owner_name()
     with files.database.write() as session:
         found = _collection(session, collection)
@@ -120,20 +124,25 @@ def merge(files: IndexFiles, collection: str, progress: Progress = silent) -> di
         if row is not None:
             target = msgspec.convert(row.target, RecallTarget)
             plan = _plan(session, files, found, row, latest_seq(session, found.id), target, row.revision + 1)
+            if plan is not None and row.manifest_sha256 is not None:
+                live = folder_of(files.folder, found.id, row.number, row.revision)
+                plan = replace(plan, earlier=Sealed(live, row.manifest_sha256))
     if not there:
         return build(files, collection, RecallTarget(), live=True, progress=progress)
     if row is None or plan is None:
         return None
     chosen = plan
-    built = _run(files, plan.generation_id, owner, lambda: build_generation(files.database, chosen, progress))
-    with files.database.write() as session:
-        finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
-        tidy(files, session)
-        return describe(session.get_one(Generation, plan.generation_id))
+    with _failing_openly(files, plan.generation_id, owner):
+        built = _run(files, plan.generation_id, owner, lambda: build_generation(files.database, chosen, progress))
+        with files.database.write() as session:
+            finish_merge(session, plan.generation_id, owner, built.base_seq, built.manifest_sha256, built.report)
+            tidy(files, session)
+            return describe(session.get_one(Generation, plan.generation_id))
 
 
 def due_merges(session: Session, at_least: int) -> list[Collection]:
-    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory.
+    """The collections of which ``at_least`` chunks, and a tenth of the files', are only in memory or, being deleted, only in
+    the files.
 
     Also those whose language was changed; none if ``at_least`` is 0.
     """
@@ -152,7 +161,8 @@ def _is_due(session: Session, collection: Collection, at_least: int) -> bool:
     if report is not None and report["language"] != collection.language:
         return True
     in_files = 0 if report is None else int(report["chunks"])
-    return changed_chunks(session, collection) >= max(at_least, _SHARE * in_files)
+    changes = changed_chunks(session, collection) + deleted_chunks(session, collection)
+    return changes >= max(at_least, _SHARE * in_files)
 
 
 def changed_chunks(session: Session, collection: Collection) -> int:
@@ -167,10 +177,34 @@ def changed_chunks(session: Session, collection: Collection) -> int:
     return session.scalar(chunks) or 0
 
 
+def deleted_chunks(session: Session, collection: Collection) -> int:
+    """How many chunks the documents had, by their receipts, that are in the live generation's files and deleted since."""
+    row = live_generation(session, collection)
+    if row is None:
+        return 0
+    # What came and went after the files were written is in none.
+    before = select(Change.document_id).where(
+        Change.collection_id == collection.id, Change.seq <= row.base_seq, Change.kind != INDEX_CHANGE
+    )
+    gone = select(func.sum(Change.detail["chunks"].as_integer())).where(
+        Change.collection_id == collection.id,
+        Change.seq > row.base_seq,
+        Change.kind == "delete",
+        Change.document_id.in_(before),
+    )
+    return session.scalar(gone) or 0
+
+
 def _run(files: IndexFiles, generation_id: str, owner: str, work: Callable[[], _T]) -> _T:
+    with _beating(files.database, generation_id, owner):
+        return work()
+
+
+@contextmanager
+def _failing_openly(files: IndexFiles, generation_id: str, owner: str) -> Iterator[None]:
+    """Note why the block failed, and let the build go: another process can take it up though this one lives."""
     try:
-        with _beating(files.database, generation_id, owner):
-            return work()
+        yield
     except BaseException as error:
         reason = error.detail if isinstance(error, FootnoteError) else f"it was stopped ({type(error).__name__})"
         with files.database.write() as session:

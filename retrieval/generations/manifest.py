@@ -40,7 +40,7 @@ class Manifest:
     """What a generation holds.
 
     ``base_seq`` is the last change of the collection that is in it for certain; ``chunks`` are its positions, ``dense`` is the
-    report of the vectors' index, ``files`` are the stamps by path within the folder.
+    report of the vectors' index, ``files`` are the stamps by path within the folder. ``chunk_set``: whose chunks they are.
     """
 
     collection_id: str
@@ -55,6 +55,7 @@ class Manifest:
     created_at: str
     dense: dict[str, Any]
     files: dict[str, FileStamp]
+    chunk_set: int = 1
     format: int = FORMAT
 
 

@@ -65,9 +65,9 @@ def add_ballast(writer: IndexWriter, raw: RawCounts, wanted: FieldLengths) -> bo
             rounding = min(1 / (_TOLERANCE * target), raw.chunks + _MOST_FOR_ROUNDING)
             chunks = max(chunks, math.ceil((total + 1) / target), math.ceil(rounding))
     lacking = [max(1, round(target * chunks - total)) for total, (_, target) in zip(terms, pairs, strict=True)]
-    writer.add_document(_chunk(lacking))
+    writer.add_document(ballast_chunk(lacking))
     for _ in range(chunks - raw.chunks - 1):
-        writer.add_document(_chunk([0] * len(FIELDS)))
+        writer.add_document(ballast_chunk([0] * len(FIELDS)))
     return True
 
 
@@ -76,7 +76,8 @@ def _close(average: float, target: float, chunks: int) -> bool:
     return target == 0 or abs(average - target) * chunks <= max(_TOLERANCE * target * chunks, 0.6)
 
 
-def _chunk(lengths: list[int]) -> Document:
+def ballast_chunk(lengths: list[int]) -> Document:
+    """A chunk with so many terms in each field, none of which can be asked for."""
     document = Document()
     document.add_integer("key", BALLAST_KEY)
     for name, length in zip(FIELDS, lengths, strict=True):

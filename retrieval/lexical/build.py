@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import tantivy
 from tantivy import Index, IndexWriter, Schema, SchemaBuilder
 
@@ -28,11 +29,12 @@ from retrieval.lexical.folder import (
     write_durably,
 )
 from retrieval.lexical.memory import document_of
+from retrieval.lexical.rows import LENGTHS, as_lengths, write_array
 from retrieval.lexical.scoring import FIELDS, LexicalEntry, register_tokenizer, text_fields
 
 _PART = "part.json"
 _OPEN = "open"
-_WRITER_BYTES = 256_000_000
+WRITER_BYTES = 256_000_000
 
 
 class LexicalBuilder:
@@ -61,13 +63,12 @@ class LexicalBuilder:
                 f"{folder} holds parts in another language than {self._analysis.language}: remove them first"
             )
         self._writer: IndexWriter | None = None
-        self._totals = [0] * len(FIELDS)
-        self._added = 0
+        self._lengths: list[tuple[int, ...]] = []
 
     @property
     def count(self) -> int:
         """How many chunks there are, with those not committed yet."""
-        return self._committed + self._added if self._header is None else self._header.count
+        return self._committed + len(self._lengths) if self._header is None else self._header.count
 
     @property
     def _committed(self) -> int:
@@ -85,9 +86,7 @@ class LexicalBuilder:
             document, lengths = document_of(entry, self._analysis)
             document.add_integer("block", entry.key // BLOCK_SIZE)
             self._open().add_document(document)
-            self._added += 1
-            for at, length in enumerate(lengths):
-                self._totals[at] += length
+            self._lengths.append(lengths)
 
     def _check_unfinished(self) -> None:
         if self._header is not None:
@@ -98,9 +97,9 @@ class LexicalBuilder:
             folder = self._parts / _OPEN
             folder.mkdir()
             # Sorted: what is merged out of several stays in the order of positions.
-            index = Index(_schema(), path=str(folder), sort_by_field="key")
+            index = Index(file_schema(), path=str(folder), sort_by_field="key")
             register_tokenizer(index)
-            self._writer = index.writer(_WRITER_BYTES, 1)
+            self._writer = index.writer(WRITER_BYTES, 1)
         return self._writer
 
     def commit(self) -> None:
@@ -110,15 +109,17 @@ class LexicalBuilder:
         self._writer.commit()
         self._writer.wait_merging_threads()
         self._writer = None
-        body, surroundings, identifiers = self._totals
-        part = Part(self._committed, self._added, self._analysis.language, (body, surroundings, identifiers))
+        lengths = as_lengths(self._lengths)
+        body, surroundings, identifiers = lengths.sum(axis=0, dtype=np.int64).tolist()
+        part = Part(self._committed, len(lengths), self._analysis.language, (body, surroundings, identifiers))
         opened = self._parts / _OPEN
+        write_array(opened / LENGTHS, lengths)
         write_durably(opened / _PART, msgspec.json.encode(part))
         place = self._parts / f"{part.start:012d}-{part.count}"
         opened.rename(place)
         sync_directory(self._parts)
         self._done.append((place, part))
-        self._totals, self._added = [0] * len(FIELDS), 0
+        self._lengths = []
 
     def truncate(self, count: int) -> int:
         """Drop the last parts until at most ``count`` chunks are left, and what was not committed; returns how many are left.
@@ -129,10 +130,12 @@ class LexicalBuilder:
         self._check_unfinished()
         self._writer = None
         shutil.rmtree(self._parts / _OPEN, ignore_errors=True)
-        self._totals, self._added = [0] * len(FIELDS), 0
+        self._lengths = []
         while self._done and self._done[-1][1].end > count:
             path, _ = self._done.pop()
-            shutil.rmtree(path)
+            # Under a name that the next start removes: half a part would be taken for a whole one.
+            path.rename(self._parts / _OPEN)
+            shutil.rmtree(self._parts / _OPEN)
         sync_directory(self._parts)
         return self.count
 
@@ -144,12 +147,14 @@ class LexicalBuilder:
         index = self._folder / INDEX
         if self._done:
             gather([path for path, _ in self._done], index)
-            _merge(index)
+            merge_segments(index)
         else:
             shutil.rmtree(index, ignore_errors=True)
             index.mkdir()
-            Index(_schema(), path=str(index), sort_by_field="key")
-        put_in_order(index, _first_positions(index))
+            Index(file_schema(), path=str(index), sort_by_field="key")
+        put_in_order(index, first_rows(index))
+        lengths = [np.load(path / LENGTHS) for path, _ in self._done]
+        write_array(self._folder / LENGTHS, np.concatenate([as_lengths([]), *lengths]))
         totals = [sum(part.totals[at] for _, part in self._done) for at in range(len(FIELDS))]
         header = Header(FORMAT, self._analysis.language, self.count, averages(totals, self.count))
         write_durably(self._folder / HEADER, msgspec.json.encode(header))
@@ -157,24 +162,25 @@ class LexicalBuilder:
         shutil.rmtree(self._parts)
 
 
-def _schema() -> Schema:
+def file_schema() -> Schema:
+    """The fields of a lexical file: a row and its block, and the terms."""
     builder = SchemaBuilder().add_integer_field("key", stored=False, indexed=False, fast=True)
     return text_fields(builder.add_integer_field("block", stored=False, indexed=True, fast=False)).build()
 
 
-def _merge(index: Path) -> None:
+def merge_segments(index: Path) -> None:
     """Let the library merge what it finds worth merging."""
     opened = tantivy.Index.open(str(index))
     register_tokenizer(opened)
-    writer = opened.writer(_WRITER_BYTES, 1)
+    writer = opened.writer(WRITER_BYTES, 1)
     writer.commit()
     writer.wait_merging_threads()
 
 
-def _first_positions(index: Path) -> dict[str, int]:
-    """The lowest position of each segment, by its id: segments are sorted, so it is that of the first chunk."""
+def first_rows(index: Path) -> dict[str, int]:
+    """The lowest row of each segment, by its id: segments are sorted, so it is that of the first chunk."""
     searcher = tantivy.Index.open(str(index)).searcher()
     segments = read_meta(index)["segments"]
     first = [tantivy.DocAddress(at, 0) for at in range(len(segments))]
-    positions = searcher.fast_field_values("key", first)
-    return {segment["segment_id"]: int(position or 0) for segment, position in zip(segments, positions, strict=True)}
+    rows = searcher.fast_field_values("key", first)
+    return {segment["segment_id"]: int(row or 0) for segment, row in zip(segments, rows, strict=True)}

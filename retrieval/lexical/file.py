@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,12 @@ import tantivy
 from numpy.typing import NDArray
 from tantivy import Occur, Query
 
+from retrieval.array_cache import ArrayCache
 from retrieval.lexical.analysis import Analysis
 from retrieval.lexical.best import Ids, Mask, Scores, best
 from retrieval.lexical.build import LexicalBuilder
 from retrieval.lexical.folder import BLOCK_SIZE, INDEX, Header, read_header, read_meta
+from retrieval.lexical.rows import Positions, open_rows
 from retrieval.lexical.scoring import (
     CorpusStatistics,
     FieldLengths,
@@ -46,7 +46,6 @@ _RARE = 128
 class _Allowed:
     """A mask, ready for use: how many it lets pass, and of how many: those of all ``clause`` matches."""
 
-    source: Mask
     count: int
     among: int
     clause: Query | None
@@ -58,9 +57,19 @@ class LexicalFile:
     Words, scores and weights are those of ``TantivyLexical``; the two are told apart by nothing but where they are.
     """
 
-    def __init__(self, folder: Path, header: Header, index: tantivy.Index, weights: FieldWeights | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: Header,
+        index: tantivy.Index,
+        rows: Positions | None,
+        weights: FieldWeights | None = None,
+    ) -> None:
         """Use ``open``, which checks the files first."""
         self.count = header.count
+        # What the library counts: ballast, too.
+        self._held = header.count + header.ballast
+        self._rows = rows
         self.lengths: FieldLengths = header.field_lengths
         self.language = header.language
         self._folder = folder
@@ -69,8 +78,7 @@ class LexicalFile:
         self._schema = index.schema
         self._searcher = index.searcher()
         self._in_order = self._segments_are_in_order()
-        self._lock = threading.Lock()
-        self._masks: OrderedDict[int, _Allowed] = OrderedDict()
+        self._masks: ArrayCache[_Allowed] = ArrayCache(_MASKS_KEPT)
 
     @classmethod
     def open(cls, folder: Path, weights: FieldWeights | None = None) -> LexicalFile:
@@ -82,8 +90,9 @@ class LexicalFile:
         header = read_header(folder)
         meta = read_meta(folder / INDEX)
         chunks = sum(segment["max_doc"] for segment in meta["segments"])
-        if chunks != header.count or any(segment["deletes"] for segment in meta["segments"]):
-            raise ValueError(f"{folder} is damaged: its index has {chunks} chunks and its header says {header.count}")
+        held = header.count + header.ballast
+        if chunks != held or any(segment["deletes"] for segment in meta["segments"]):
+            raise ValueError(f"{folder} is damaged: its index has {chunks} chunks and its header says {held}")
         # The library writes a lock beside what it opens, and these files may be read-only. Once mapped, they need no name.
         links = Path(tempfile.mkdtemp(prefix="footnote-lexical-"))
         try:
@@ -93,7 +102,7 @@ class LexicalFile:
             # Nothing changes any more: nobody has to watch for it.
             index.config_reader("manual")
             register_tokenizer(index)
-            return cls(folder, header, index, weights)
+            return cls(folder, header, index, open_rows(folder, header), weights)
         except (ValueError, OSError) as error:
             raise ValueError(f"{folder} is damaged: {error}") from None
         finally:
@@ -101,6 +110,8 @@ class LexicalFile:
 
     def _segments_are_in_order(self) -> bool:
         """Whether equal scores come by position: the segments, each sorted by position, follow one another."""
+        if self._rows is not None:
+            return False
         segments = read_meta(self._folder / INDEX)["segments"]
         ends = [
             tantivy.DocAddress(at, number)
@@ -119,7 +130,9 @@ class LexicalFile:
         """
         terms = query_terms(self._analysis, self._weights, query)
         raw = self._raw_statistics(terms)
-        matching = scoring_query(self._schema, terms, raw, raw if statistics is None else statistics)
+        if statistics is None:
+            statistics = raw if self._held == self.count else self._statistics(terms)
+        matching = scoring_query(self._schema, terms, raw, statistics)
         if matching is None or k < 1:
             return []
         if allowed is None:
@@ -140,42 +153,35 @@ class LexicalFile:
     def _fetching(self, query: Query) -> Callable[[int], tuple[Ids, Scores]]:
         def fetch(limit: int) -> tuple[Ids, Scores]:
             hits = self._searcher.search(query, min(limit, self.count), count=False).hits
-            positions = self._searcher.fast_field_values("key", [at for _, at in hits])
-            return np.array(positions, dtype=np.int64), np.array([score for score, _ in hits], dtype=np.float64)
+            rows = np.array(self._searcher.fast_field_values("key", [at for _, at in hits]), dtype=np.int64)
+            return rows if self._rows is None else self._rows[rows], np.array(
+                [score for score, _ in hits], dtype=np.float64
+            )
 
         return fetch
 
     def _allowed(self, mask: Mask) -> _Allowed:
-        with self._lock:
-            kept = self._masks.get(id(mask))
-            if kept is not None and kept.source is mask:
-                self._masks.move_to_end(id(mask))
-                return kept
         if mask.shape != (self.count,):
             raise ValueError(f"the mask has the shape {mask.shape} and must have ({self.count},)")
-        made = self._prepare(mask)
-        if not mask.flags.writeable:  # an array that may change must be read anew each time
-            with self._lock:
-                self._masks[id(mask)] = made
-                if len(self._masks) > _MASKS_KEPT:
-                    self._masks.popitem(last=False)
-        return made
+        return self._masks.derived(mask, lambda: self._prepare(mask))
 
     def _prepare(self, mask: Mask) -> _Allowed:
         count = int(np.count_nonzero(mask))
         if count > _STRICT * self.count:
-            return _Allowed(mask, count, self.count, None)
-        blocks: NDArray[np.int64] = np.unique(np.flatnonzero(mask) // BLOCK_SIZE)
+            return _Allowed(count, self.count, None)
+        # A row that holds nothing has the position -1: what the mask says of the last one is not meant for it.
+        rows = mask if self._rows is None else mask[self._rows] & (self._rows >= 0)
+        blocks: NDArray[np.int64] = np.unique(np.flatnonzero(rows) // BLOCK_SIZE)
         among = min(self.count, len(blocks) * BLOCK_SIZE)
         if among > _STRICT * self.count:
-            return _Allowed(mask, count, self.count, None)
+            return _Allowed(count, self.count, None)
         clause = Query.const_score_query(Query.term_set_query(self._schema, "block", blocks.tolist()), 0.0)
-        return _Allowed(mask, count, among, clause)
+        return _Allowed(count, among, clause)
 
     def full_match(self, query: str, statistics: CorpusStatistics | None = None) -> float:
         """As ``LexicalIndex.full_match``."""
         terms = query_terms(self._analysis, self._weights, query)
-        return full_match(terms, self._raw_statistics(terms) if statistics is None else statistics)
+        return full_match(terms, self._statistics(terms) if statistics is None else statistics)
 
     def statistics(self, query: str, alive: Mask | None = None) -> CorpusStatistics:
         """How many chunks there are, and how many of them hold each term of ``query``; those where ``alive`` is false apart.
@@ -183,14 +189,14 @@ class LexicalFile:
         Of a term in more than 128 chunks as many are taken to be dead as of all chunks; a rarer one's are counted.
         """
         terms = query_terms(self._analysis, self._weights, query)
-        raw = self._raw_statistics(terms)
+        everything = self._statistics(terms)
         if alive is None or not self.count:
-            return raw
+            return everything
         living = self._allowed(alive).count
         if living == self.count:
-            return raw
+            return everything
         return CorpusStatistics(
-            living, {term: self._living(term, held, alive, living) for term, held in raw.frequencies.items()}
+            living, {term: self._living(term, held, alive, living) for term, held in everything.frequencies.items()}
         )
 
     def _living(self, term: tuple[str, str], held: float, alive: Mask, living: int) -> float:
@@ -201,8 +207,12 @@ class LexicalFile:
         positions, _ = self._fetching(Query.term_query(self._schema, *term, "freq"))(_RARE)
         return int(np.count_nonzero(alive[positions]))
 
+    def _statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
+        return CorpusStatistics(self.count, self._raw_statistics(terms).frequencies)
+
     def _raw_statistics(self, terms: list[QueryTerm]) -> CorpusStatistics:
-        return CorpusStatistics(self.count, {each.term: self._searcher.doc_freq(*each.term) for each in terms})
+        """As the library counts."""
+        return CorpusStatistics(self._held, {each.term: self._searcher.doc_freq(*each.term) for each in terms})
 
 
 def _remove(folder: Path) -> None:

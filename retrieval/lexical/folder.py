@@ -2,6 +2,8 @@
 
 lexical.json   what it is: written last, so a folder without it is not finished
 index/         segments, sorted by position, and the library's list of them (meta.json)
+rows.npy       after a merge: the position of each row, which is what a segment knows a chunk by
+lengths.npy    how many terms each row has in each field
 parts/         while it is built: one small index for each commit, named by its first position and its number of chunks
 """
 
@@ -15,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from infra.durable import sync_directory
+from infra.durable import sync_directory, sync_file
 from retrieval.lexical.scoring import FIELDS, FieldLengths
 
 INDEX, PARTS = "index", "parts"
@@ -27,12 +29,17 @@ BLOCK_SIZE = 64
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a finished lexical file says of itself. ``lengths`` are the average numbers of terms, in the order of ``FIELDS``."""
+    """What a finished lexical file says of itself. ``lengths`` are the average numbers of terms, in the order of ``FIELDS``.
+
+    ``rows`` is how many there are in rows.npy, 0 without it, and ``ballast`` how many chunks the library holds besides.
+    """
 
     format: int
     language: str
     count: int
     lengths: tuple[float, float, float]
+    rows: int = 0
+    ballast: int = 0
 
     @property
     def field_lengths(self) -> FieldLengths:
@@ -96,11 +103,12 @@ def gather(parts: list[Path], index: Path) -> None:
         of_part = read_meta(part)
         meta["segments"] += of_part["segments"]
         meta["opstamp"] = max(meta["opstamp"], of_part["opstamp"])
-        for path in _segment_files(part, of_part):
+        for path in segment_files(part, of_part):
             try:
                 os.link(path, index / path.name)
             except OSError:  # a file system without links
                 shutil.copyfile(path, index / path.name)
+                sync_file(index / path.name)
     write_durably(index / META, json.dumps(meta, indent=2).encode())
 
 
@@ -109,7 +117,7 @@ def put_in_order(index: Path, first_positions: dict[str, int]) -> None:
     meta = read_meta(index)
     meta["segments"].sort(key=lambda segment: first_positions[segment["segment_id"]])
     write_durably(index / META, json.dumps(meta, indent=2).encode())
-    needed = {path.name for path in _segment_files(index, meta)} | {META}
+    needed = {path.name for path in segment_files(index, meta)} | {META}
     for path in index.iterdir():
         if path.name not in needed:
             path.unlink()
@@ -132,7 +140,7 @@ def averages(totals: list[int], count: int) -> tuple[float, float, float]:
     return body, surroundings, identifiers
 
 
-def _segment_files(index: Path, meta: dict[str, Any]) -> list[Path]:
-    """A segment's files are named by its id without dashes."""
+def segment_files(index: Path, meta: dict[str, Any]) -> list[Path]:
+    """The files of the segments of a list; they are named by its id without dashes."""
     stems = {segment["segment_id"].replace("-", "") for segment in meta["segments"]}
     return [path for path in sorted(index.iterdir()) if path.name.split(".")[0] in stems]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,7 +10,8 @@ import numpy as np
 import tantivy
 from tantivy import Index, Occur, Query, SchemaBuilder
 
-from retrieval.lexical.analysis import Analysis, identifiers
+from retrieval.array_cache import ArrayCache
+from retrieval.lexical.analysis import Analysis
 from retrieval.lexical.ballast import BALLAST_KEY, RawCounts, add_ballast, raw_counts
 from retrieval.lexical.best import Ids, Mask, Scores, best
 from retrieval.lexical.index import Keys, LexicalIndex
@@ -38,11 +38,12 @@ __all__ = [
     "LexicalIndex",
     "TantivyLexical",
     "document_of",
-    "identifiers",
 ]
 
 _FILTERS_KEPT = 64
 _WRITER_BYTES = 64_000_000
+# Looks at whether the averages are where they should be; one or two are enough unless segments are merged at that moment.
+_LEVELLINGS = 8
 # A filter that lets more than this share pass is applied to a ranking's top instead of being part of the query.
 _WEAK = 1 / 8
 
@@ -51,7 +52,6 @@ _WEAK = 1 / 8
 class _Allowed:
     """A filter, ready for use: its keys, ascending, and the clause where it is part of the query."""
 
-    source: Keys
     keys: Keys
     clause: Query | None
 
@@ -94,7 +94,7 @@ class TantivyLexical:
         self._raw: RawCounts | None = None
         self._start()
         self._counted: dict[Term, int] = {}
-        self._filters: OrderedDict[int, _Allowed] = OrderedDict()
+        self._filters: ArrayCache[_Allowed] = ArrayCache(_FILTERS_KEPT)
 
     def _start(self) -> None:
         """An index without anything in it, nor any memory of what was."""
@@ -163,15 +163,16 @@ class TantivyLexical:
         own = FieldLengths(*(total / chunks for total in self._totals))
         wanted = self._wanted or own
         raw = raw_counts(self._searcher, self._schema)
-        if not raw.chunks:
-            add_ballast(self._writer, raw, wanted)
+        if raw.chunks > 4 * (chunks + 2_000):
+            # Gone before new ballast is weighed: that would make up for what may vanish with the same commit.
+            self._writer.delete_documents_by_term("key", BALLAST_KEY)
             self._show()
             raw = raw_counts(self._searcher, self._schema)
-        if raw.chunks > 4 * (chunks + 2_000):
-            # Old ballast goes when segments are merged; until then new ballast outweighs it.
-            self._writer.delete_documents_by_term("key", BALLAST_KEY)
-        if add_ballast(self._writer, raw, wanted):
+        for _ in range(_LEVELLINGS):
+            if not add_ballast(self._writer, raw, wanted):
+                break
             self._show()
+            # What the library merges meanwhile takes removed chunks out of its counts.
             raw = raw_counts(self._searcher, self._schema)
         self._raw = raw
 
@@ -187,7 +188,7 @@ class TantivyLexical:
             raw = self._raw_statistics(terms)
             if statistics is None:
                 statistics = raw if self._raw is None else self._statistics(terms)
-            filter_ = None if allowed is None else self._filter(allowed)
+            filter_ = None if allowed is None else self._filters.derived(allowed, lambda: self._filter(allowed))
         matching = scoring_query(self._schema, terms, raw, statistics)
         if matching is None:
             return []
@@ -234,20 +235,11 @@ class TantivyLexical:
         return self._counted[term]
 
     def _filter(self, allowed: Keys) -> _Allowed:
-        kept = self._filters.get(id(allowed))
-        if kept is not None and kept.source is allowed:
-            self._filters.move_to_end(id(allowed))
-            return kept
         keys = np.unique(allowed)
         clause = None
         if len(keys) <= _WEAK * len(self._lengths):
             clause = Query.const_score_query(Query.term_set_query(self._schema, "key", keys.tolist()), 0.0)
-        made = _Allowed(allowed, keys, clause)
-        if not allowed.flags.writeable:  # an array that may change must be read anew each time
-            self._filters[id(allowed)] = made
-            if len(self._filters) > _FILTERS_KEPT:
-                self._filters.popitem(last=False)
-        return made
+        return _Allowed(keys, clause)
 
     def keys(self) -> Keys:
         """See ``LexicalIndex``."""

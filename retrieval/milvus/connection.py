@@ -184,7 +184,7 @@ def _told_apart(address: str) -> Iterator[None]:
     try:
         yield
     except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
-        reason = getattr(error, "message", "") or type(error).__name__
+        reason = getattr(error, "message", "") or getattr(error, "strerror", "") or type(error).__name__
         if isinstance(error, grpc.Call):
             reason = f"the call ended with {error.code().name}"
         elif "://" not in address:

@@ -17,7 +17,7 @@ from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.filters import DocumentFacts
 from retrieval.milvus.connection import MilvusConnection
 from retrieval.milvus.ledger import Ledger, Standing, open_ledger, resume_point
-from retrieval.milvus.schema import create_index, index_name, open_index
+from retrieval.milvus.schema import collection_of, create_index, index_name, open_index
 from retrieval.milvus.view import WAIT_S, MilvusView
 from retrieval.store import (
     CollectionState,
@@ -164,17 +164,23 @@ class MilvusIndex:
             )
 
     def forget(self, collection_ids: set[str]) -> None:
-        """See ``Views``; their collections in Milvus are dropped too."""
+        """See ``Views``; what Milvus holds of them is dropped too, whichever process made it, in whatever language.
+
+        A collection that is in the database is left alone: another process may have made it a moment ago.
+        """
+        with self._database.read() as session:
+            gone = collection_ids - set(session.scalars(select(Collection.id).where(Collection.id.in_(collection_ids))))
         with self._lock:
-            views = [self._views.pop(id_) for id_ in collection_ids & self._views.keys()]
-        for view in views:
-            self._connection.drop(view.index)
-            self._ledger.forget(view.index)
+            for id_ in gone:
+                self._views.pop(id_, None)
+        for name in self._ledger.names():
+            if collection_of(name) in gone:
+                self._connection.drop(name)
+                self._ledger.forget(name)
 
     def followed(self) -> set[str]:
-        """See ``Views``."""
-        with self._lock:
-            return set(self._views)
+        """See ``Views``: of all processes."""
+        return set(map(collection_of, self._ledger.names()))
 
     def check(self) -> str:
         """See ``Views``."""

@@ -35,6 +35,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateTable
 
 from infra.database import Database
 from infra.errors import Busy
@@ -89,8 +90,11 @@ class Ledger:
         self._engine = engine
         self._expiry_s = expiry_s
         self._me = f"{owner_name()}#{uuid.uuid4().hex[:12]}"
-        with suppress(IntegrityError):  # two processes created it at once
-            _METADATA.create_all(engine)
+        with (
+            suppress(IntegrityError),
+            engine.begin() as connection,
+        ):  # PostgreSQL, where two processes create it at once
+            connection.execute(CreateTable(_LEDGER, if_not_exists=True))
 
     def read(self, name: str) -> Standing:
         """How far the index ``name`` is; all zero where nobody has begun."""
@@ -152,6 +156,11 @@ class Ledger:
         if not self._set(name, mine, **values):
             raise LostClaim("The writing of the index was taken over by another process.", code="index_behind")
         return published
+
+    def names(self) -> list[str]:
+        """The indexes of this database, whoever made them."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(select(_LEDGER.c.name).order_by(_LEDGER.c.name)))
 
     def forget(self, name: str) -> None:
         """Forget an index that is dropped."""

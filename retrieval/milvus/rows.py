@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.facts.value_keys import moment_key
 from retrieval.filters import DOCUMENT_FIELDS, DocumentFacts, comparable, field_values
 from retrieval.lexical.analysis import Analysis
 from retrieval.milvus.connection import Row
@@ -140,7 +141,7 @@ def value_tag(name: str, value: Any) -> str | None:
     if kind == "other":
         return None
     if kind == "moment":
-        compared = compared.isoformat()
+        compared = moment_key(compared).hex()  # the same in every zone
     elif kind == "number" and isinstance(compared, float) and compared.is_integer():
         compared = int(compared)
     return _hashed(f"{name}\0{kind}\0{compared!r}", 12)

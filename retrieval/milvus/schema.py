@@ -10,6 +10,7 @@ from retrieval.milvus.rows import MAX_GROUPS, MAX_TAGS, TERMS_BYTES
 
 # As tantivy's, which the index in this process has.
 _BM25 = {"bm25_k1": 1.2, "bm25_b": 0.75}
+_PREFIX = "footnote_"
 _TEXT_BYTES = 65_535
 
 # What a row holds that is written; Milvus makes ``sparse`` of ``terms``.
@@ -37,7 +38,12 @@ def index_name(collection_id: str, encoder: str, language: str | None, chunk_set
     kind = encoder if language is None else f"{encoder} {language}"
     if chunk_set != 1:
         kind = f"{kind} {chunk_set}"
-    return f"footnote_{collection_id}_{hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()}"
+    return f"{_PREFIX}{collection_id}_{hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()}"
+
+
+def collection_of(name: str) -> str:
+    """The id of the collection whose index has this name."""
+    return name.removeprefix(_PREFIX).rpartition("_")[0]
 
 
 def open_index(connection: MilvusConnection, name: str) -> bool:

@@ -22,6 +22,9 @@ from service import CACHE_DIR, Service
 from api.cli.main import main
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.usefixtures("shared_models")
+
 LEAVE = "# Leave\n\nEvery engineer accrues 2.25 days of leave for each month of work.\n"
 
 

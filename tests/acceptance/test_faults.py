@@ -6,8 +6,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from clients import Client, address
+from preloaded import run, start
 from service import CACHE_DIR, Service, running_service
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -193,11 +192,9 @@ def test_an_ingest_command_that_is_killed(tmp_path: Path, opened: Database) -> N
         "FOOTNOTE_CACHE_DIR": str(CACHE_DIR),
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-m", "api.cli", "ingest", str(files), "--json"]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    command = ["ingest", str(files), "--json"]
+    with (tmp_path / "first.log").open("wb") as output:
+        process = start(command, env=environment, output=output)
         while process.poll() is None and not stored(opened):
             time.sleep(0.02)
         process.kill()
@@ -205,7 +202,7 @@ def test_an_ingest_command_that_is_killed(tmp_path: Path, opened: Database) -> N
     with opened.read() as session:
         assert len(stored(opened)) <= FILES
         check_nothing_is_lost_doubled_or_left_over(session)
-    again = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    again = run(command, env=environment)
     assert again.returncode == 0, again.stderr
     # It goes on with the sync that was killed, whose counts are those of one sync.
     assert json.loads(again.stdout)["counts"]["new"] == FILES

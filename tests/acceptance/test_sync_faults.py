@@ -35,7 +35,7 @@ from retrieval.engine import Engine
 from retrieval.integrity import check_integrity
 
 SEED = 20260702
-FILES = 500
+MOST_FILES, FILES_PER_KILL = 500, 25
 PATIENCE_S = 600
 # What a kill waits for; without one it comes at any moment after the start.
 AIMS = [
@@ -213,7 +213,7 @@ class Driver:
 
 
 @pytest.fixture
-def drive(database_url: str, tmp_path: Path) -> Iterator[Callable[[int, int], Driver]]:
+def drive(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[int, int], Driver]]:
     """Makes a driver, which is given a seed and how many processes and folders it has."""
     database = open_database(database_url)
     with database.write() as session:
@@ -221,7 +221,8 @@ def drive(database_url: str, tmp_path: Path) -> Iterator[Callable[[int, int], Dr
     drivers: list[Driver] = []
 
     def make(seed: int, trees: int) -> Driver:
-        drivers.append(Driver(database, tmp_path, seed, trees, FILES))
+        files = min(MOST_FILES, FILES_PER_KILL * int(request.config.getoption("--kills")))
+        drivers.append(Driver(database, tmp_path, seed, trees, files))
         return drivers[-1]
 
     yield make

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from clients import Client
-from service import running_service
+from service import CACHE_DIR, running_service
 
 
 def test_workers_do_what_servers_leave_to_them(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_workers_do_what_servers_leave_to_them(tmp_path: Path) -> None:
         environment |= {
             "FOOTNOTE_DATA_DIR": str(tmp_path / "data"),
             "FOOTNOTE_JOB_CONCURRENCY": "0",
-            "FOOTNOTE_CACHE_DIR": environment.get("FOOTNOTE_CACHE_DIR", str(tmp_path / "cache")),
+            "FOOTNOTE_CACHE_DIR": str(CACHE_DIR),
             "HF_HUB_OFFLINE": "1",
         }
         command = [sys.executable, "-m", "api.cli", "worker"]

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical, identifiers
+from retrieval.lexical.analysis import identifiers
+from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
 
 TEXTS = {
     1: ("Leave", "Employees accrue holiday every month"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lexical_model import Bm25, in_files, in_memory
+from lexical_model import Bm25, in_files, in_memory, merged_files
 
 from retrieval.lexical.memory import FieldWeights, LexicalEntry, TantivyLexical
 
@@ -27,12 +27,14 @@ def entries(texts):
     return [LexicalEntry(at, "", text) for at, text in enumerate(texts)]
 
 
-@pytest.fixture(scope="module", params=["memory", "file", "file in 9 parts"])
+@pytest.fixture(scope="module", params=["memory", "file", "file in 9 parts", "merged file"])
 def make(request, tmp_path_factory):
     def build(texts, language="none", weights=BODY):
         held = texts if texts and isinstance(texts[0], LexicalEntry) else entries(texts)
         if request.param == "memory":
             return in_memory(held, language, weights)
+        if request.param == "merged file" and len(held) >= 4:
+            return merged_files(tmp_path_factory.mktemp("lexical"), held, language, weights)
         parts = 9 if "9" in request.param else 1
         return in_files(tmp_path_factory.mktemp("lexical") / "index", held, language, weights, parts)
 
@@ -191,6 +193,25 @@ def test_what_was_removed_counts_no_longer(changes):
         assert statistics.chunks == len(keys)
         for word in query.split():
             assert statistics.frequencies["body", word] == sum(word in text.split() for text in there.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_stay_those_of_what_is_there_through_many_commits(seed):
+    """Each removes some chunks and adds some: ballast is outweighed, removed and merged away again and again."""
+    pick = random.Random(seed)
+    index = TantivyLexical("none", weights=BODY)
+    there: dict[int, str] = {}
+    for commit in range(20):
+        gone = [key for key in there if pick.random() < 0.4]
+        index.remove(gone)
+        there = {key: text for key, text in there.items() if key not in gone}
+        new = {commit * 10 + n: made_up(1, pick.randrange(500))[0] for n in range(pick.randint(0, 3))}
+        index.add(LexicalEntry(key, "", text) for key, text in new.items())
+        there |= new
+        index.commit()
+        model = Bm25(list(there.values()))
+        expected = {list(there)[at]: score for at, score in model.search("bal don tur", 100)}
+        assert dict(index.search("bal don tur", 100)) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_base_and_its_delta_score_as_one_index():

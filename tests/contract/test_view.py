@@ -27,8 +27,9 @@ from views import IMPLEMENTATIONS
 from retrieval.access import EVERYTHING, Access
 from retrieval.filters import DocumentFacts, parse_filter
 from retrieval.lexical.analysis import Analysis
+from retrieval.ranking.views import search_views
 from retrieval.surroundings import places, surrounded_vectors, surrounding_texts
-from retrieval.view import IndexedChunk, search_views
+from retrieval.view import IndexedChunk
 
 DIM = 8
 WORDS = ["runs", "running", "holiday", "EX-104", "EX", "104", "Größe", "привет", "東京", "the", "v2.1", "alpha", "beta"]

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from api.cli.main import app
 from infra.errors import FootnoteError, InvalidInput, NotFound
 
+pytestmark = pytest.mark.usefixtures("shared_models")
+
 CORPUS = [
     {"_id": "winch", "title": "Winches", "text": "A winch pulls a load by winding a rope around a drum."},
     {"_id": "tide", "title": "Tides", "text": "The tide rises twice a day because of the moon."},

@@ -14,8 +14,8 @@ from queues import finished, show, wait_for
 from sqlalchemy import select
 
 from infra.database import Database
-from infra.errors import Conflict, NotFound
-from infra.tables import Generation, Job, Source
+from infra.errors import Busy, Conflict, NotFound
+from infra.tables import Document, Generation, Job, Source
 from ingest.collections import get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
@@ -27,7 +27,8 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.dense.report import RecallTarget
 from retrieval.engine import Engine
 from retrieval.generations import files as generation_files
-from retrieval.generations.indexing import IndexFiles, build, changed_chunks, due_merges, merge
+from retrieval.generations import indexing
+from retrieval.generations.indexing import IndexFiles, build, changed_chunks, deleted_chunks, due_merges, merge
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import damaged_files, read_manifest
 from retrieval.generations.states import describe, drop, folder_of, generations, promote, remove_unused, rollback
@@ -188,7 +189,7 @@ class Killed(BaseException):
 def test_a_build_that_was_stopped_goes_on(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(files, 5)
 
-    def die(*_: Any, **_given: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(generation_files, "build_dense", die)
@@ -208,7 +209,7 @@ def test_a_build_that_was_stopped_goes_on(files: IndexFiles, monkeypatch: pytest
 def test_another_target_begins_anew(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(files, 5)
 
-    def die(*_: Any, **_given: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(generation_files, "build_dense", die)
@@ -218,6 +219,28 @@ def test_another_target_begins_anew(files: IndexFiles, monkeypatch: pytest.Monke
     put(files, "late", "A late rule.")
     made = build(files, "default", RecallTarget(recall=0.95))
     assert (made["report"]["documents"], len(rows(files))) == (6, 1)
+
+
+@pytest.mark.parametrize("merging", [False, True])
+def test_a_build_that_cannot_be_noted_is_let_go(
+    files: IndexFiles, monkeypatch: pytest.MonkeyPatch, merging: bool
+) -> None:
+    fill(files, 3)
+    if merging:
+        build(files, "default", RecallTarget(), live=True)
+
+    def refuse(*_: Any) -> None:
+        raise Busy("It is another's turn.")
+
+    monkeypatch.setattr(indexing, "finish_merge" if merging else "finish_build", refuse)
+    with pytest.raises(Busy):
+        merge(files, "default")
+    with files.database.read() as session:
+        row = generations(session, get_collection(session, "default"))[0]
+    assert (row.owner, row.error) == (None, "It is another's turn."), "else nobody could go on while this process lives"
+    monkeypatch.undo()
+    assert merge(files, "default") is not None
+    same_answers(reader(files), fake_engine(files.database))
 
 
 def test_one_process_builds_at_a_time(files: IndexFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,6 +348,41 @@ def test_when_a_merge_is_due(files: IndexFiles) -> None:
         put(files, f"more {n}", f"More of it: {n}.")
     assert due(9) == ["default"]
     assert due(10) == []
+
+
+def test_deletions_alone_make_a_merge_due(files: IndexFiles) -> None:
+    def due(at_least: int) -> list[str]:
+        with files.database.read() as session:
+            return [collection.name for collection in due_merges(session, at_least)]
+
+    def deleted() -> int:
+        with files.database.read() as session:
+            return deleted_chunks(session, get_collection(session, "default"))
+
+    fill(files, 20)
+    with files.database.read() as session:
+        (chunks,) = {document.chunk_count for document in session.scalars(select(Document))}
+    remove(files, "d0")
+    assert deleted() == 0, "there are no files that could hold it"
+    merge(files, "default")
+    assert (deleted(), due(1)) == (0, [])
+    put(files, "passing", "It comes and goes between two merges.")
+    remove(files, "passing")
+    assert deleted() == 0, "it never was in the files"
+    remove(files, "d1")
+    assert (deleted(), due(1)) == (chunks, []), "one of nineteen is not worth writing all again"
+    put(files, "d2", "Changed before it is deleted.")
+    remove(files, "d2")
+    assert deleted() == chunks + 1, "a receipt speaks of the last version"
+    for n in range(3, 10):
+        remove(files, f"d{n}")
+    count = deleted()
+    assert count == 8 * chunks + 1
+    assert (due(count), due(count + 1)) == (["default"], [])
+    made = merge(files, "default")
+    assert made is not None
+    assert (made["report"]["documents"], made["report"]["chunks"]) == (10, 10 * chunks)
+    assert (deleted(), due(1)) == (0, [])
 
 
 def test_another_language_is_searched_at_once_and_written_by_the_next_merge(files: IndexFiles) -> None:

@@ -188,7 +188,7 @@ def test_texts_are_embedded_again_by_the_cluster(address: str, tree: Path, tmp_p
     assert sets[1] == sets[built["generation"]]
 
 
-@pytest.mark.parametrize("address", ["", "somewhere", "ray://", "host:port", "host:99999", "/tmp/x"])
+@pytest.mark.parametrize("address", ["", "somewhere", "ray://", "host:port", "host:99999", "host:²", "/tmp/x"])
 def test_an_address_that_can_be_none_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput, match="allowed: local, auto, HOST:PORT or ray://HOST:PORT"):
         open_ray(address, SETTINGS, HashingEncoder()).__enter__()

@@ -1,6 +1,7 @@
 """Lexical files: what they find in several languages, crashes while they are built, damage, and several processes."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,31 @@ def test_truncating_leaves_no_trace(tmp_path):
     assert index.lengths == plain.lengths
 
 
-@pytest.mark.parametrize("step", ["gather", "_merge", "put_in_order", "write_durably"])
+def test_truncating_can_be_repeated_after_a_crash(tmp_path, monkeypatch):
+    builder = LexicalBuilder(tmp_path)
+    for start in range(0, 300, 100):
+        builder.add(entries(start, start + 100))
+        builder.commit()
+    remove = shutil.rmtree
+
+    def crash(folder, **options):
+        if any(folder.glob("part.json")):  # removing a part's folder, stopped after its first file
+            (folder / "part.json").unlink()
+            raise KeyboardInterrupt
+        remove(folder, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", crash)
+        with pytest.raises(KeyboardInterrupt):
+            builder.truncate(200)
+    again = LexicalBuilder(tmp_path)
+    assert again.count == 200
+    again.add(entries(200, 220))
+    again.finish()
+    assert positions(LexicalFile.open(tmp_path)) == list(range(220))
+
+
+@pytest.mark.parametrize("step", ["gather", "merge_segments", "put_in_order", "write_durably"])
 def test_finishing_can_be_repeated_after_a_crash_at_any_step(tmp_path, monkeypatch, step):
     builder = LexicalBuilder(tmp_path)
     for start in range(0, 1000, 100):
@@ -152,8 +177,19 @@ def test_parts_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
     def link(*args):
         raise PermissionError("no links here")
 
+    synced = set()
+    sync = os.fsync
+
+    def watched(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
     monkeypatch.setattr("os.link", link)
+    monkeypatch.setattr("os.fsync", watched)
     assert positions(in_files(tmp_path, entries(0, 100), parts=3)) == list(range(100))
+    files = [path for path in (tmp_path / "index").iterdir() if not path.name.startswith(".")]
+    assert len(files) > 3
+    assert {path.stat().st_ino for path in files} <= synced, "the parts are removed: the copies must be on the disk"
 
 
 def test_many_parts_are_merged_into_one_in_order(tmp_path):

@@ -299,15 +299,30 @@ def test_an_older_copy_of_the_database_is_not_taken_for_the_newer_one(
 
 
 def test_a_deleted_collection_is_dropped_from_milvus(sqlite_database: Database, indexes: list[MilvusIndex]) -> None:
+    """By a process that never looked at it, with what its words were in another language."""
     with sqlite_database.write() as session:
         create_collection(session, "other")
+    put(sqlite_database, "a", "Parking here.")
     put(sqlite_database, "b", "Parking there.", collection="other")
-    (view,) = indexes[0].current([state_of(sqlite_database, "other")])
+    indexes[0].current([state_of(sqlite_database, "other")])
+    with sqlite_database.write() as session:
+        set_language(session, get_collection(session, "other"), "german")
+    indexes[0].current([state_of(sqlite_database), state_of(sqlite_database, "other")])
+
+    def held() -> list[str]:
+        return sorted(indexes[1]._connection.call(lambda client: client.list_collections()))
+
+    assert len(held()) == 3
+    ids = {state_of(sqlite_database, name).id for name in ("default", "other")}
+    assert indexes[1].followed() == ids
+    indexes[1].forget(ids)
+    assert len(held()) == 3, "they are in the database"
     with sqlite_database.write() as session:
         delete_collection(session, "other")
-    assert check_integrity(sqlite_database, indexes[0]).ok
-    names = indexes[0]._connection.call(lambda client: client.list_collections())
-    assert (view.index in names, len(names)) == (False, 1)
+    assert check_integrity(sqlite_database, indexes[1]).ok
+    (view,) = indexes[0].current([state_of(sqlite_database)])
+    assert held() == [view.index]
+    assert found(engine_of(sqlite_database, indexes[0]), "parking") == ["a"]
 
 
 def test_what_was_replaced_is_deleted_after_the_grace_time(sqlite_database: Database, milvus_url: str) -> None:

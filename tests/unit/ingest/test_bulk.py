@@ -29,6 +29,12 @@ def test_files_of_a_batch_have_a_size_together(tmp_path: Path, monkeypatch: pyte
     assert sizes(items) == [["a", "b"], ["c"], ["huge"], ["d", "gone"]]
 
 
+def test_bytes_at_hand_count_as_files_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.bulk.BATCH_BYTES", 10)
+    items = [DocumentInput(name, data=b"x" * size) for name, size in [("a", 6), ("b", 4), ("c", 1)]]
+    assert sizes(items) == [["a", "b"], ["c"]]
+
+
 def test_ids_of_a_batch_are_distinct() -> None:
     items = [DocumentInput(name, text="x") for name in ("a", "b", "a", "b")]
     assert sizes(items) == [["a", "b"], ["a", "b"]]

@@ -45,6 +45,13 @@ def test_other_versions_of_what_reads_documents_are_refused() -> None:
     assert caught.value.code == "cluster_mismatch"
 
 
+@pytest.mark.parametrize("software", [OURS.software[:-1], (*OURS.software, ("newlib", "2.0"))])
+def test_a_machine_that_looks_at_other_libraries_is_refused(software: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(Conflict, match=r"The cluster's machine beta has (lxml|newlib) .*\(not installed\)") as caught:
+        check_identity(OURS, replace(OURS, host="beta", software=software))
+    assert caught.value.code == "cluster_mismatch"
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "code"),
     [

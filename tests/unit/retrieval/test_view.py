@@ -4,7 +4,8 @@ import pytest
 from retrieval.access import Access
 from retrieval.encoders.encoder import HashingEncoder
 from retrieval.filters import DocumentFacts, parse_filter
-from retrieval.view import IndexedChunk, new_view, search_views
+from retrieval.ranking.views import search_views
+from retrieval.view import IndexedChunk, new_view
 
 ENCODER = HashingEncoder(dim=128)
 

@@ -1,5 +1,8 @@
 """Building and searching with a GPU: its arithmetic with a stand-in, and with a real one where there is one."""
 
+import contextlib
+import threading
+
 import faiss
 import numpy as np
 import pytest
@@ -95,6 +98,29 @@ def test_batches_without_a_filter_are_searched_on_the_gpu_and_nothing_else(tmp_p
     allowed = np.ones(1500, dtype=bool)
     allowed[found[0, 0]] = False
     assert found[0, 0] not in index.search(queries, 10, allowed)[0]
+
+
+def test_the_gpu_is_asked_by_one_thread_at_a_time(tmp_path):
+    """FAISS's GPU resources are not thread-safe."""
+    vectors = clustered(1500)
+    build_dense(tmp_path, vectors, TARGET, threads=1)
+    index = DenseFile.open(tmp_path, gpu=True, load=lambda: Gpu(FakeFaiss()))
+    search, both, together = index._on_gpu.search, threading.Barrier(2), []
+
+    def watched(queries, depth):
+        with contextlib.suppress(threading.BrokenBarrierError):  # where the other does not come in meanwhile
+            both.wait(0.3)
+            together.append(True)
+        return search(queries, depth)
+
+    index._on_gpu.__dict__["search"] = watched
+    queries = questions(vectors, 6)
+    threads = [threading.Thread(target=index.search, args=(queries, 5)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == []
 
 
 def test_vectors_that_do_not_fit_are_refused_with_their_size(tmp_path):

@@ -1,5 +1,7 @@
 """Made-up queries, the scores that count as found, masks, and efforts under filters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unit_vectors import brute, clustered, questions, recall
@@ -8,6 +10,8 @@ from retrieval.dense import file as dense_file
 from retrieval.dense import tuning as dense_tuning
 from retrieval.dense.build import build_dense
 from retrieval.dense.file import DenseFile
+from retrieval.dense.kinds import build as build_index
+from retrieval.dense.kinds import kind_of
 from retrieval.dense.report import RecallTarget
 from retrieval.dense.tuning import kth_scores, made_queries, masks
 
@@ -96,3 +100,26 @@ def test_a_recall_is_measured_as_it_is(tmp_path):
     assert recall(index, vectors, made_queries(vectors, 200, 123), 10) == pytest.approx(report.recall, abs=0.04)
     deep = recall(index, vectors, made_queries(vectors, 100, 123), report.deep)
     assert deep > report.recall_deep - 0.05  # and more, as a search that finds too few looks further
+
+
+def test_efforts_of_before_are_taken_after_one_look_where_they_reach_the_target(monkeypatch):
+    vectors = clustered(2000)
+    kind = kind_of("ivf_sq8")
+    index = build_index(kind, vectors, 0, None, lambda *_: None)
+    target = RecallTarget(sample=60, kind="ivf_sq8")
+    looks = []
+    recall = dense_tuning._recall
+    monkeypatch.setattr(
+        dense_tuning, "_recall", lambda *given, **more: looks.append(given[4]) or recall(*given, **more)
+    )
+    first = dense_tuning.tune(kind, index, vectors, target, None)
+    counted = len(looks)
+    looks.clear()
+    again = dense_tuning.tune(kind, index, vectors, target, None, first.efforts)
+    assert [effort.probes for effort in again.efforts] == [effort.probes for effort in first.efforts]
+    assert again.recall >= 0.99
+    assert looks[:2] == [first.efforts[0].probes] * 2
+    assert len(looks) < counted
+    # What does not reach the target any more is looked for as if there had been nothing.
+    short = (replace(first.efforts[0], probes=dense_tuning._grid(kind, index, 2000)[0]), *first.efforts[1:])
+    assert dense_tuning.tune(kind, index, vectors, target, None, short).efforts[0] == first.efforts[0]

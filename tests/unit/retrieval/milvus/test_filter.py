@@ -132,6 +132,9 @@ def test_permissions(groups):
 def test_values_have_one_tag_exactly_when_they_are_equal():
     assert value_tag("a", 1) == value_tag("a", 1.0) != value_tag("a", True)
     assert value_tag("a", "2026-01-31") == value_tag("a", datetime(2026, 1, 31, tzinfo=UTC))
+    # the same moment in other zones, and moments that no year of UTC has
+    assert value_tag("a", "2026-01-31") == value_tag("a", "2026-01-30T23:00:00-01:00")
+    assert value_tag("a", "0001-01-01T00:00:00+05:00") != value_tag("a", "9999-12-31T23:59:59-05:00")
     assert len({value_tag("a", value) for value in (None, "None", "3", 3, 2.5, 2**60 + 1, float(2**60))}) == 7
     assert value_tag("a", 1) != value_tag("b", 1)
     assert value_tag("a", {"b": 1}) is None

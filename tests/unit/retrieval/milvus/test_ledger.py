@@ -1,11 +1,14 @@
 """The ledger of the indexes in Milvus: one writer at a time, and one step that publishes."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from infra.errors import Busy
+from retrieval.milvus import ledger as ledger_module
 from retrieval.milvus.ledger import LostClaim, Standing, open_ledger
 
 
@@ -37,26 +40,62 @@ def test_a_publication_is_seen_by_all_and_a_failed_block_publishes_nothing(ledge
     assert (after.stamp, after.seq, after.dirty, after.owner) == (1, 7, True, None)
 
 
-def test_a_second_writer_waits_for_what_the_first_does(ledgers):
+class Clock:
+    """Time that passes when a test says so; ``looked`` counts the looks of who waits for a claim."""
+
+    def __init__(self):
+        self.now, self.looked = 0.0, threading.Semaphore(0)
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.looked.release()
+        time.sleep(0.001)
+
+
+def test_a_second_writer_waits_for_what_the_first_does(ledgers, monkeypatch):
     one, other = ledgers
-    entered, answers = threading.Event(), []
+    clock, answers = Clock(), []
+    monkeypatch.setattr(ledger_module, "time", clock)
 
     def wait():
-        entered.set()
         with other.writing("x", 10.0, lambda standing: standing.seq >= 5) as standing:
             answers.append(standing)
 
     with one.writing("x", 1.0) as standing:
         thread = threading.Thread(target=wait)
         thread.start()
-        entered.wait()
-        for _ in range(6):  # longer than the expiry, but it beats
-            threading.Event().wait(0.05)
+        for _ in range(6):  # longer than the expiry in all, but it beats
+            while clock.looked.acquire(blocking=False):
+                pass
+            clock.looked.acquire(timeout=60)
+            clock.looked.acquire(timeout=60)  # so one whole look was after the last beat
+            clock.now += 0.15
             one.beat("x")
         assert answers == []
         one.publish("x", standing, replace(standing, stamp=1, seq=5))
-        thread.join(10)
+        thread.join(60)
     assert answers == [None], "it found done what it wanted"
+
+
+def test_two_processes_may_open_the_first_ledger_at_once(sqlite_database):
+    """The second one creates it between the first one's look and its own creation."""
+    created = []
+
+    def meanwhile(connection, cursor, statement, *more):
+        if statement.strip().upper().startswith("CREATE TABLE") and not created:
+            created.append(statement)
+            open_ledger(sqlite_database).close()
+
+    event.listen(Engine, "before_cursor_execute", meanwhile)
+    try:
+        ledger = open_ledger(sqlite_database)
+    finally:
+        event.remove(Engine, "before_cursor_execute", meanwhile)
+    assert len(created) == 1
+    assert ledger.read("x") == Standing()
+    ledger.close()
 
 
 def test_a_writer_is_not_waited_for_without_end(ledgers, database):

@@ -1,0 +1,54 @@
+"""What the generations of a collection are, and which of them a command makes live: the rules, without files or a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class GenerationModel:
+    """Generations by number, with their states. ``promoted`` are those that were live, the last promoted one last."""
+
+    live: int = 1
+    states: dict[int, str] = field(default_factory=dict)
+    promoted: list[int] = field(default_factory=lambda: [1])
+
+    def next(self) -> int:
+        """The number of the next one."""
+        return max([self.live, *self.states]) + 1
+
+    def give_up(self) -> set[int]:
+        """Forget what was begun and is not complete; gives the numbers."""
+        begun = {number for number, state in self.states.items() if state == "building"}
+        for number in begun:
+            del self.states[number]
+        return begun
+
+    def ready(self) -> int | None:
+        """The one that is promoted where none is named."""
+        return max((number for number, state in self.states.items() if state == "ready"), default=None)
+
+    def before(self) -> int | None:
+        """The one that a rollback makes live: what was promoted last before the live one."""
+        earlier = self.promoted[: self.promoted.index(self.live)]
+        return earlier[-1] if earlier else None
+
+    def switch(self, number: int) -> None:
+        """Make one live."""
+        self.states.setdefault(self.live, "retired")  # what was in memory has its row from now on
+        self.states[self.live] = "retired"
+        self.states[number] = "live"
+        self.live = number
+
+    def promote(self, number: int) -> None:
+        """Make one live that a rollback can leave again."""
+        self.switch(number)
+        if number in self.promoted:
+            self.promoted.remove(number)
+        self.promoted.append(number)
+
+    def drop(self, number: int) -> None:
+        """Forget one that is not live."""
+        del self.states[number]
+        if number in self.promoted:
+            self.promoted.remove(number)
