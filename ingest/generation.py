@@ -15,7 +15,7 @@ from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.pipeline import Ingestion
 from retrieval.dense.report import RecallTarget
-from retrieval.generations import indexing, states
+from retrieval.generations import indexing, states, switch
 from retrieval.generations.chunk_sets import ChunkSet
 from retrieval.generations.indexing import IndexFiles
 
@@ -55,18 +55,18 @@ def build(
 
 
 def promote(ingestion: Ingestion, collection: str, number: int | None = None) -> dict[str, Any]:
-    """Make a generation live as ``states.promote``; documents that its chunk set lacks are cut and embedded before."""
+    """Make a generation live as ``switch.promote``; documents that its chunk set lacks are cut and embedded before."""
     return _switch(
         ingestion,
         collection,
-        lambda session, row: states.promotable(session, row, number),
-        lambda session, row: states.promote(session, row, number),
+        lambda session, row: switch.promotable(session, row, number),
+        lambda session, row: switch.promote(session, row, number),
     )
 
 
 def rollback(ingestion: Ingestion, collection: str) -> dict[str, Any]:
-    """Go back to what was live before as ``states.rollback``; documents that its chunk set lacks are cut and embedded before."""
-    return _switch(ingestion, collection, states.replaced, states.rollback)
+    """Go back to what was live before as ``switch.rollback``; documents that its chunk set lacks are cut and embedded before."""
+    return _switch(ingestion, collection, switch.replaced, switch.rollback)
 
 
 def complete(ingestion: Ingestion, collection: str, number: int) -> None:

@@ -46,7 +46,8 @@ from retrieval.generations import build as building
 from retrieval.generations import indexing, states
 from retrieval.generations.indexing import IndexFiles, merge
 from retrieval.generations.layered_view import LayeredView
-from retrieval.generations.states import drop, generations, remove_unused
+from retrieval.generations.states import generations, remove_unused
+from retrieval.generations.switch import drop
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections

@@ -37,7 +37,8 @@ from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
 from retrieval.engine import Engine
 from retrieval.generations.indexing import IndexFiles, build, merge
-from retrieval.generations.states import drop, folder_of, generations, promote, rollback
+from retrieval.generations.states import folder_of, generations
+from retrieval.generations.switch import drop, promote, rollback
 from retrieval.index import Index
 from retrieval.search import SearchQuery, search
 from retrieval.store import latest_seq

@@ -19,10 +19,11 @@ from ingest.chunking import read_chunking
 from ingest.collections import get_collection
 from ingest.generation import build, promote, rollback
 from ingest.pipeline import Ingestion
-from retrieval.generations import states
+from retrieval.generations import states, switch
 from retrieval.generations.indexing import IndexFiles, changed_chunks, target_of
 from retrieval.generations.manifest import Damaged, damaged_files, read_manifest
-from retrieval.generations.states import describe, drop, folder_of, generations
+from retrieval.generations.states import describe, folder_of, generations
+from retrieval.generations.switch import drop
 from retrieval.integrity import check_integrity
 from retrieval.store import find_collections
 
@@ -122,8 +123,8 @@ def promote_command(number: int = NUMBER, collection: str = COLLECTION, as_json:
     _switch(
         collection,
         as_json,
-        lambda session, found: states.promotable(session, found, number),
-        lambda session, found: states.promote(session, found, number),
+        lambda session, found: switch.promotable(session, found, number),
+        lambda session, found: switch.promote(session, found, number),
         lambda ingestion: promote(ingestion, collection, number),
     )
 
@@ -131,7 +132,7 @@ def promote_command(number: int = NUMBER, collection: str = COLLECTION, as_json:
 @app.command("rollback")
 def rollback_command(collection: str = COLLECTION, as_json: bool = JSON_OPTION) -> None:
     """Go back to the generation that was live before."""
-    _switch(collection, as_json, states.replaced, states.rollback, lambda ingestion: rollback(ingestion, collection))
+    _switch(collection, as_json, switch.replaced, switch.rollback, lambda ingestion: rollback(ingestion, collection))
 
 
 @app.command("drop")

@@ -35,9 +35,9 @@ from retrieval.generations.states import (
     finish_merge,
     folder_of,
     live_generation,
-    promote,
     remove_unused,
 )
+from retrieval.generations.switch import promote
 from retrieval.store import INDEX_CHANGE, latest_seq, vector_dim
 
 _BEAT_S = 10.0

@@ -25,7 +25,7 @@ from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
 from retrieval.encoders.others import OtherEncoders
 from retrieval.engine import Engine
-from retrieval.generations import states
+from retrieval.generations import switch
 from retrieval.generations.indexing import IndexFiles, merge
 from retrieval.index import Index
 from retrieval.integrity import check_integrity
@@ -162,7 +162,7 @@ def test_what_changes_between_build_and_promotion_is_not_lost(house: House) -> N
     with house.database.write() as session:
         delete_document(session, get_collection(session, "default"), "a")
         with pytest.raises(Conflict, match="lacks 2 documents") as caught:
-            states.promote(session, get_collection(session, "default"))
+            switch.promote(session, get_collection(session, "default"))
     assert caught.value.code == "generation_behind"
     promote(house.new, "default")
     engine = house.engine()
@@ -242,7 +242,7 @@ def test_dropping_removes_chunks_and_vectors(house: House) -> None:
     build(house.new, house.files, "default", RecallTarget(), live=True)
     assert set(house.vectors()) == {"old@1", "hashing-256"}
     with house.database.write() as session:
-        states.drop(session, get_collection(session, "default"), 1)
+        switch.drop(session, get_collection(session, "default"), 1)
     assert set(house.vectors()) == {"hashing-256"}
     assert house.sets().keys() == {2}
     engine = house.engine()
@@ -258,7 +258,7 @@ def test_dropping_keeps_what_another_collection_has(house: House) -> None:
     ingest_batch(house.old, "other", [DocumentInput("a", text=body("a", "wagon"))])
     build(house.new, house.files, "default", RecallTarget(), live=True)
     with house.database.write() as session:
-        states.drop(session, get_collection(session, "default"), 1)
+        switch.drop(session, get_collection(session, "default"), 1)
     engine = house.engine()
     assert check_integrity(house.database, engine.index).ok
     passages = search(

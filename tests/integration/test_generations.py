@@ -31,7 +31,8 @@ from retrieval.generations import indexing
 from retrieval.generations.indexing import IndexFiles, build, changed_chunks, deleted_chunks, due_merges, merge
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import damaged_files, read_manifest
-from retrieval.generations.states import describe, drop, folder_of, generations, promote, remove_unused, rollback
+from retrieval.generations.states import describe, folder_of, generations, remove_unused
+from retrieval.generations.switch import drop, promote, rollback
 from retrieval.index import Index
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search

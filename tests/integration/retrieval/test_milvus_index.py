@@ -29,7 +29,7 @@ from retrieval.encoders.encoder import HashingEncoder
 from retrieval.encoders.others import OtherEncoders
 from retrieval.engine import Engine
 from retrieval.generations.indexing import IndexFiles
-from retrieval.generations.states import drop
+from retrieval.generations.switch import drop
 from retrieval.integrity import check_integrity
 from retrieval.search import SearchQuery, search
 from retrieval.store import CollectionState, find_collections
