@@ -13,8 +13,10 @@ from api.services import open_encoder, open_index, open_writer, other_encoders
 from infra.database import open_database
 from infra.errors import FootnoteError
 from infra.settings import Settings
+from retrieval.encoders.others import encoder_of
 from retrieval.generator.client import ModelWriter
 from retrieval.integrity import check_integrity
+from retrieval.store import find_collections
 
 _LOW_DISK = 2**30
 
@@ -67,11 +69,22 @@ def _database(settings: Settings) -> str:
 
 
 def _encoder(settings: Settings) -> str:
-    encoder = open_encoder(settings)
-    return (
+    encoder, others = open_encoder(settings), other_encoders(settings)
+    database = open_database(settings.database)
+    try:
+        with database.read() as session:
+            before = [state for state in find_collections(session, None) if state.encoder not in (None, encoder.name)]
+    finally:
+        database.close()
+    for state in before:
+        encoder_of(state, encoder, others)
+    found = (
         f"{encoder.name}: {encoder.dim} dimensions, window of {encoder.max_tokens} tokens,"
         f" {encoder.precision} in {encoder.runtime}"
     )
+    if before:
+        found += f"; still on another one: {', '.join(f'{state.name} ({state.encoder})' for state in before)}"
+    return found
 
 
 def _index(settings: Settings) -> str:

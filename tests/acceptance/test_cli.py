@@ -369,3 +369,31 @@ def test_how_a_collection_ranks(shell: Shell, ingested: dict[str, Any]) -> None:
     wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3")["results"][0]
     assert wide["text"] in wide["context"]["text"]
     assert wide["duplicates"] == []
+
+
+def test_another_encoder_from_build_to_rollback(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "leave.md").write_text(LEAVE)
+    on, int8 = ("--collection", "moved"), {"FOOTNOTE_ENCODER": "all-MiniLM-L6-v2-int8"}
+    assert shell("ingest", str(tmp_path / "leave.md"), *on).returncode == 0
+
+    def asked(*arguments: str, **environment: str) -> tuple[int, int]:
+        body = json.loads(shell("search", "days of leave", "--json", *on, *arguments, **environment).stdout)
+        return body["index"]["generation"], len(body["results"])
+
+    assert asked(**int8) == (1, 1), "a collection goes on with the encoder that it has"
+    encoder = next(row for row in json.loads(shell("doctor", "--json", **int8).stdout) if row["check"] == "encoder")
+    assert re.search(r"^all-MiniLM-L6-v2-int8@.*still on another one: .*moved \(all-MiniLM-L6-v2@", encoder["detail"])
+    built = shell("index", "build", *on, **int8)
+    assert re.match(r"Built generation 2 of moved: 1 chunks, exact, recall@10 1\.000\.", built.stdout), built.stderr
+    assert [asked(), asked("--generation", "2")] == [(1, 1), (2, 1)]
+    assert "with one --collection" in one_line(shell("search", "leave", "--generation", "2"), 2)
+    assert shell("index", "promote", *on).stdout == "Generation 2 of moved is live.\n"
+    assert shell.json("index", "status", *on)[0]["encoder"].startswith("all-MiniLM-L6-v2-int8@")
+    (tmp_path / "gym.md").write_text("# Gym\n\nThe gym is in the basement.\n")
+    assert shell("ingest", str(tmp_path / "gym.md"), *on).returncode == 0
+    assert shell("index", "rollback", *on).stdout == "Generation 1 of moved is live.\n"
+    assert shell.json("search", "where is the gym", "--mode", "dense", *on)["results"][0]["text"].endswith("basement.")
+    assert shell("index", "drop", "2", *on).stdout == "Dropped generation 2 of moved.\n"
+    assert shell.json("index", "check", *on)[0]["ok"]
+    wrong = shell("index", "build", "--chunking", '{"target_tokens": 3}', *on)
+    assert "chunking.target_tokens must be a whole number from 32 to 8192" in one_line(wrong, 2)
