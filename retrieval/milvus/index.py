@@ -75,10 +75,10 @@ class MilvusIndex:
         with self._lock:
             lock = self._locks.setdefault(state.id, threading.Lock())
         view = self._views.get(state.id)
-        if view is None or view.index != index or not _has(self._ledger.read(index), state):
+        if view is None or view.index != index or view.failed or not _has(self._ledger.read(index), state):
             with lock:
                 view = self._views.get(state.id)
-                if view is None or view.index != index:
+                if view is None or view.index != index or view.failed:
                     view = self._attach(state, index, encoder)
                 with self._ledger.writing(view.index, self._wait_s, lambda standing: _has(standing, state)) as standing:
                     if standing is not None:

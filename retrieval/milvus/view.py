@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.errors import Unavailable
 from retrieval.access import Access
 from retrieval.filters import DocumentFacts, Filter
 from retrieval.lexical.analysis import Analysis
@@ -59,6 +60,8 @@ class MilvusView:
     ) -> None:
         self.name = name
         self.encoder = encoder
+        # Whether a search did not get an answer: Milvus may have lost the index, which is looked at before the next one.
+        self.failed = False
         self.language = language
         self._analysis = Analysis(language)
         self.index = index
@@ -179,6 +182,15 @@ class MilvusView:
         self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
     ) -> Candidates:
         """See ``View``."""
+        try:
+            return self._candidates(query, vector, depth, access, filter_)
+        except Unavailable:
+            self.failed = True
+            raise
+
+    def _candidates(
+        self, query: str, vector: Vector | None, depth: int, access: Access, filter_: Filter | None
+    ) -> Candidates:
         standing = self._ledger.read(self.index)
         scopes = filter_expressions(filter_, self.name, self._facts, tagged=not standing.overflow)
         shared = [_visible(standing.stamp), access_expression(access)]
