@@ -15,9 +15,10 @@ from typing import Any
 import faiss
 import numpy as np
 
+from retrieval.dense.allowed import Rows
 from retrieval.dense.kinds import INDEX_FILE, IndexKind, Progress, add_rows, cost_per_row, kind_of, open_index
 from retrieval.dense.report import DenseReport, RecallTarget, read_report
-from retrieval.dense.stored import Rows, Stored, open_stored
+from retrieval.dense.stored import Stored, open_stored
 
 # How much dearer a row may become, by the lists visited and the candidates, before centres are found anew.
 # ``bench/merge.py`` measures what replacing a part of a collection does.

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.array_cache import ArrayCache
+from retrieval.dense.allowed import Allowed, Mask, Rows
 from retrieval.dense.gpu import MOST_RESULTS, Gpu
 from retrieval.dense.kinds import IndexKind, candidates, exact_cost, index_cost, kind_of, open_index
 from retrieval.dense.report import DenseReport, Effort, effort_for, read_report
-from retrieval.dense.stored import ROUNDING, Mask, Rows, Stored, Vectors, best, open_stored, scan
+from retrieval.dense.stored import ROUNDING, Stored, Vectors, best, open_stored, scan
 from retrieval.dense.threads import threads_for
 
 # A batch of queries that is worth a trip to the GPU.
 _GPU_BATCH = 4
 _SLACK = 16
+# Masks whose other forms are kept: as many as a view keeps.
+_ALLOWED_KEPT = 64
 
 
 class DenseFile:
@@ -36,6 +40,7 @@ class DenseFile:
         self._kind: IndexKind | None = None if report.kind == "exact" else kind_of(report.kind)
         self._index = index
         self._on_gpu = on_gpu
+        self._allowed: ArrayCache[Allowed] = ArrayCache(_ALLOWED_KEPT)
         # FAISS's GPU resources may be used by one thread at a time.
         self._gpu_turn = threading.Lock()
 
@@ -77,14 +82,15 @@ class DenseFile:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise ValueError(f"queries have the shape {queries.shape} and must have (q, {self.dim})")
-        mask, total = self._rows_allowed(allowed)
+        rows_allowed = self._rows_allowed(allowed)
+        total = len(self._stored) if rows_allowed is None else rows_allowed.total
         positions = np.full((len(queries), k), -1, dtype=np.int64)
         cosines = np.full((len(queries), k), -np.inf, dtype=np.float32)
         wanted = min(k, total)
         if wanted < 1 or not len(queries):
             return positions, cosines
         with threads_for(len(queries)):
-            found = self._found(queries, wanted, mask, total)
+            found = self._found(queries, wanted, rows_allowed, total)
         for number, (rows, scores) in enumerate(found):
             positions[number, :wanted] = rows if self._stored.positions is None else self._stored.positions[rows]
             cosines[number, :wanted] = np.clip(scores, -1.0, 1.0)
@@ -102,26 +108,30 @@ class DenseFile:
         found[there] = self._stored.rows[rows[there]]
         return found
 
-    def _rows_allowed(self, allowed: NDArray[np.bool_] | None) -> tuple[Mask | None, int]:
-        """The mask over stored rows (``None``: all), and how many it allows."""
+    def _rows_allowed(self, allowed: Mask | None) -> Allowed | None:
+        """Which stored rows are allowed; ``None``: all."""
         if allowed is None:
-            return None, len(self._stored)
+            return None
         if allowed.shape != (self.count,) or allowed.dtype != np.bool_:
             raise ValueError(f"allowed is {allowed.dtype} of {allowed.shape} and must be bool of ({self.count},)")
-        mask = np.ascontiguousarray(allowed if self._stored.positions is None else allowed[self._stored.positions])
-        total = int(np.count_nonzero(mask))
-        return (None, total) if total == len(mask) else (mask, total)
+        found = self._allowed.derived(
+            allowed,
+            lambda: Allowed(
+                np.ascontiguousarray(allowed if self._stored.positions is None else allowed[self._stored.positions])
+            ),
+        )
+        return None if found.total == len(self._stored) else found
 
-    def _found(self, queries: Vectors, k: int, mask: Mask | None, total: int) -> list[tuple[Rows, Vectors]]:
-        if self._on_gpu is not None and mask is None and len(queries) >= _GPU_BATCH and k + _SLACK <= MOST_RESULTS:
+    def _found(self, queries: Vectors, k: int, allowed: Allowed | None, total: int) -> list[tuple[Rows, Vectors]]:
+        if self._on_gpu is not None and allowed is None and len(queries) >= _GPU_BATCH and k + _SLACK <= MOST_RESULTS:
             return self._found_on_gpu(queries, k, total)
         effort, kind = self.effort(total), self._kind
         if effort is None or kind is None:
-            return [scan(self._stored, query, k, mask, total) for query in queries]
+            return [scan(self._stored, query, k, allowed) for query in queries]
         depth = min(total, max(effort.candidates, kind.deep * k))
-        proposed = candidates(kind, self._index, queries, effort.probes, depth, mask)
+        proposed = candidates(kind, self._index, queries, effort.probes, depth, allowed)
         return [
-            self._best(kind, query, k, mask, total, effort.probes, rows)
+            self._best(kind, query, k, allowed, effort.probes, rows)
             for query, rows in zip(queries, proposed, strict=True)
         ]
 
@@ -130,7 +140,7 @@ class DenseFile:
         with self._gpu_turn:
             thought, proposed = self._on_gpu.search(queries, depth)
         return [
-            scan(self._stored, query, k, None, total)
+            scan(self._stored, query, k, None)
             if depth < total and thoughts[-1] >= thoughts[k - 1] - ROUNDING  # more may tie than were proposed
             else best(self._stored, query, rows, k)
             for query, rows, thoughts in zip(queries, proposed, thought, strict=True)
@@ -151,7 +161,7 @@ class DenseFile:
         return effort if cost < exact_cost(total, self.dim) else None
 
     def _best(
-        self, kind: IndexKind, query: Vectors, k: int, mask: Mask | None, total: int, probes: int, rows: Rows
+        self, kind: IndexKind, query: Vectors, k: int, allowed: Allowed | None, probes: int, rows: Rows
     ) -> tuple[Rows, Vectors]:
         """The best of the proposed rows; where they are too few, of those further away, and at last of all allowed.
 
@@ -161,6 +171,6 @@ class DenseFile:
         while np.count_nonzero(rows >= 0) < k:
             probes *= 2
             if probes > 2 * max(self._report.lists, depth):
-                return scan(self._stored, query, k, mask, total)
-            rows = candidates(kind, self._index, query[None], probes, depth, mask)[0]
+                return scan(self._stored, query, k, allowed)
+            rows = candidates(kind, self._index, query[None], probes, depth, allowed)[0]
         return best(self._stored, query, rows[rows >= 0], k)

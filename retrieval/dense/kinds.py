@@ -15,9 +15,10 @@ from typing import Any, Literal
 import faiss
 import numpy as np
 
+from retrieval.dense.allowed import Allowed, Rows
 from retrieval.dense.gpu import Gpu
 from retrieval.dense.report import Effort, Kind
-from retrieval.dense.stored import BLOCK, Mask, Rows, Vectors, bitmap
+from retrieval.dense.stored import BLOCK, Vectors
 
 INDEX_FILE = "index.faiss"
 Progress = Callable[[str, int, int], None]
@@ -171,9 +172,9 @@ def open_index(kind: IndexKind, folder: Path, rows: int, dim: int) -> Any:
     return index
 
 
-def candidates(kind: IndexKind, index: Any, queries: Vectors, probes: int, depth: int, allowed: Mask | None) -> Rows:
+def candidates(kind: IndexKind, index: Any, queries: Vectors, probes: int, depth: int, allowed: Allowed | None) -> Rows:
     """The allowed rows that the index thinks nearest to each query, best first: (q, depth), -1 where there are fewer."""
-    chosen = None if allowed is None else bitmap(allowed)
+    chosen = None if allowed is None else allowed.bitmap
     if kind.family == "ivf":
         parameters = faiss.SearchParametersIVF(nprobe=min(probes, index.nlist), sel=chosen)  # type: ignore[call-arg]  # as Python adds them
     else:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from retrieval.dense.allowed import Allowed, Rows
+
 Vectors = NDArray[np.float32]
-Rows = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 VECTORS_FILE = "vectors.npy"
 POSITIONS_FILE = "positions.npy"
@@ -27,7 +27,8 @@ BLOCK = 16_384
 # Sums of products in float32 differ by a few units in the seventh digit with the order of summation.
 ROUNDING = 2e-6
 _SLACK = 16
-_FEW = 2  # share of the rows, as 1/_FEW, below which a list of rows is faster for FAISS than a bitmap
+# So many rows are scored sooner than FAISS is asked.
+_FEW = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +103,16 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray
     return np.asarray(array)  # numpy's class for maps is slow to index; the map stays open behind the array
 
 
-def selector(allowed: Mask, total: int) -> Any:
-    """FAISS's selector of the ``total`` rows marked in ``allowed`` (one mark a row)."""
-    if total * _FEW < len(allowed):
-        return faiss.IDSelectorArray(np.flatnonzero(allowed))
-    return bitmap(allowed)
+def scan(stored: Stored, query: Vectors, k: int, allowed: Allowed | None) -> tuple[Rows, Vectors]:
+    """The exact ``k`` best of the allowed rows (``None``: all) for one query (dim,), best first, and their cosines.
 
-
-def bitmap(allowed: Mask) -> Any:
-    """The same as a bitmap, which answers in constant time whether a row is in it."""
-    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[call-arg, arg-type]  # Python's own
-
-
-def scan(stored: Stored, query: Vectors, k: int, allowed: Mask | None, total: int) -> tuple[Rows, Vectors]:
-    """The exact ``k`` best rows of one query (dim,) among the ``total`` allowed ones, best first, and their cosines.
-
-    Rows that score the same come in their order. ``k`` must be at most ``total``.
+    Rows that score the same come in their order. ``k`` must be at most as many as there are.
     """
+    total = len(stored) if allowed is None else allowed.total
+    if allowed is not None and total <= _FEW:
+        return best(stored, query, allowed.rows, k)
     depth = min(k + _SLACK, total)
-    chosen = None if allowed is None else selector(allowed, total)
+    chosen = None if allowed is None else allowed.selector
     while True:
         scores, found = np.empty((1, depth), dtype=np.float32), np.empty((1, depth), dtype=np.int64)
         faiss.knn_inner_product(

@@ -26,10 +26,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.dense.allowed import Allowed, Mask
 from retrieval.dense.gpu import Gpu
 from retrieval.dense.kinds import IndexKind, candidates, exact_cost, index_cost
 from retrieval.dense.report import Effort, RecallTarget
-from retrieval.dense.stored import BLOCK, ROUNDING, Mask, Vectors
+from retrieval.dense.stored import BLOCK, ROUNDING, Vectors
 
 # How much of a made-up query is a vector of the collection, and how much the difference of two others.
 _NEAR, _ASIDE = 0.6, 0.8
@@ -268,8 +269,9 @@ def _recall(
     """
     worst: NDArray[np.float64] | None = None
     for probe in probes_:
-        total = len(rows) if probe.allowed is None else int(np.count_nonzero(probe.allowed))
-        found = candidates(kind, index, probe.queries, probes, min(depth, total), probe.allowed)
+        allowed = None if probe.allowed is None else Allowed(probe.allowed)
+        total = len(rows) if allowed is None else allowed.total
+        found = candidates(kind, index, probe.queries, probes, min(depth, total), allowed)
         hits = np.zeros(found.shape, dtype=np.int64)
         for number, (query, near, bar) in enumerate(zip(probe.queries, found, probe.bar, strict=True)):
             hits[number] = (rows[near] @ query >= bar - ROUNDING) & (near >= 0)

@@ -5,6 +5,7 @@ import pytest
 from unit_vectors import brute, clustered, questions
 
 from retrieval.dense import stored as dense_stored
+from retrieval.dense.allowed import Allowed
 from retrieval.dense.stored import best, open_stored, scan, write_stored
 
 
@@ -51,31 +52,35 @@ def test_the_map_cannot_be_written(stored):
 
 @pytest.mark.parametrize("share", [None, 0.002, 0.2, 0.9])
 @pytest.mark.parametrize("k", [1, 10, 100])
-def test_a_scan_gives_the_exact_best(stored, share, k):
+@pytest.mark.parametrize("few", [0, 1024], ids=["by FAISS", "one by one"])
+def test_a_scan_gives_the_exact_best(stored, share, k, few, monkeypatch):
+    monkeypatch.setattr(dense_stored, "_FEW", few)
     allowed = None if share is None else np.random.default_rng(1).random(500) < share
     total = 500 if allowed is None else int(allowed.sum())
     for query in questions(stored.rows, 5):
-        rows, cosines = scan(stored, query, min(k, total), allowed, total)
+        rows, cosines = scan(stored, query, min(k, total), None if allowed is None else Allowed(allowed))
         positions, scores = brute(np.asarray(stored.rows), query, k, allowed)
         assert rows.tolist() == positions.tolist()
         assert cosines == pytest.approx(scores.tolist(), abs=1e-7)
 
 
-def test_more_equal_vectors_than_are_looked_at_still_come_in_order(tmp_path):
+def test_more_equal_vectors_than_are_looked_at_still_come_in_order(tmp_path, monkeypatch):
     vectors = np.repeat(clustered(2), 300, axis=0)
     stored = write_stored(tmp_path, vectors)
-    rows, cosines = scan(stored, vectors[400], 5, None, 600)
+    rows, cosines = scan(stored, vectors[400], 5, None)
     assert rows.tolist() == [300, 301, 302, 303, 304]
     assert (cosines == cosines[0]).all()
-    allowed = np.arange(600) >= 350
-    assert scan(stored, vectors[400], 3, allowed, 250)[0].tolist() == [350, 351, 352]
+    allowed = Allowed(np.arange(600) >= 350)
+    for few in (0, 1024):
+        monkeypatch.setattr(dense_stored, "_FEW", few)
+        assert scan(stored, vectors[400], 3, allowed)[0].tolist() == [350, 351, 352]
 
 
 def test_vectors_that_differ_by_less_than_float32_sums_tell_come_in_their_true_order(tmp_path):
     noise = np.random.default_rng(0).normal(scale=6e-8, size=(600, 32))
     vectors = (clustered(1) + noise).astype(np.float32)
     stored = write_stored(tmp_path, vectors)
-    rows, cosines = scan(stored, vectors[0], 5, None, 600)
+    rows, cosines = scan(stored, vectors[0], 5, None)
     expected, exact = brute(vectors, vectors[0], 5)
     assert rows.tolist() == expected.tolist()
     assert cosines.tolist() == exact.tolist()
