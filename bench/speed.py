@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +30,9 @@ from infra.settings import load_settings
 from ingest.document import DocumentInput
 from retrieval.encoders.encoder import DEFAULT_ENCODER, INT8_ENCODER
 from retrieval.store import find_collections
-from tests.service import running_service
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from service import running_service
 
 COLLECTION = "speed"
 _WORDS = [

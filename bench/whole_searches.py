@@ -28,9 +28,9 @@ from retrieval.access import EVERYTHING, Access
 from retrieval.filters import parse_filter
 from retrieval.generations.base import DENSE
 from retrieval.generations.layered_view import LayeredView
+from retrieval.ranking.views import DEPTH, rank_views
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections
-from retrieval.view import DEPTH, rank_views
 
 _K = 10
 Rows = dict[str, Any]
