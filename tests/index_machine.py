@@ -43,7 +43,7 @@ from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
 from retrieval.engine import Engine
 from retrieval.generations import build as building
-from retrieval.generations import indexing, states
+from retrieval.generations import indexing, switch
 from retrieval.generations.indexing import IndexFiles, merge
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.states import generations, remove_unused
@@ -66,7 +66,7 @@ BUILD_POINTS = (
     (indexing, "finish_build"),
     (indexing, "finish_merge"),
     (indexing, "promote"),
-    (states, "promote"),
+    (switch, "promote"),
     (indexing, "remove_unused"),
 )
 
