@@ -223,7 +223,7 @@ def test_files_of_another_encoder_or_language_are_not_taken(files: IndexFiles) -
 
 @pytest.fixture(autouse=True)
 def _lists_never_become_dear() -> Iterator[None]:
-    """Ids are drawn, and with them the order: so few vectors may become dearer to search by chance, which is not the matter here."""
+    """Ids are drawn, and with them the order: so few vectors may become dearer by chance, which is not the matter here."""
     with mock.patch("retrieval.dense.build.DEARER", float("inf")):
         yield
 
