@@ -216,25 +216,58 @@ def test_another_chunker_is_a_generation_too(house: House) -> None:
 
 
 def test_neighbours_are_of_the_same_set(house: House) -> None:
-    build(house.old, IndexFiles(house.database, OLD, house.folder), "default", RecallTarget(), chunking=SMALL)
-    expanded = (
-        search(
-            house.engine(OLD),
-            SearchQuery("Rule b.3 speaks of wagon b3 and its brakes.", top_k=1, expand=1, mode="lexical"),
-            EVERYTHING,
-        )
-        .passages[0]
-        .expanded
+    build(
+        house.old, IndexFiles(house.database, OLD, house.folder), "default", RecallTarget(), chunking=SMALL, live=True
     )
-    assert expanded is not None
+    asked = SearchQuery("Rule b.9 speaks of wagon b9 and its brakes.", top_k=1, expand=1)
+    hit = search(house.engine(OLD), asked, EVERYTHING).passages[0]
     with house.database.read() as session:
-        ranges = session.execute(
-            select(ChunkRow.char_start, ChunkRow.char_end)
+        ordinal = session.scalars(select(ChunkRow.ordinal).where(ChunkRow.id == hit.chunk_id)).one()
+        rows = session.scalars(
+            select(ChunkRow)
             .join(Document)
-            .where(Document.external_id == "b", ChunkRow.chunk_set == 1)
+            .where(Document.external_id == "b", ChunkRow.chunk_set == 2)
+            .where(ChunkRow.ordinal.between(ordinal - 1, ordinal + 1))
         ).all()
-    assert expanded.char_start in {start for start, _ in ranges}
-    assert expanded.char_end in {end for _, end in ranges}
+    assert len(rows) == 3
+    assert hit.expanded is not None
+    assert hit.expanded.char_start == min(row.char_start for row in rows)
+    assert hit.expanded.char_end == max(row.char_end for row in rows)
+
+
+def test_generations_without_files_change_places_too(house: House) -> None:
+    engine, question = house.engine(), "Rule c.7 speaks of wagon c7 and its brakes."
+    assert house.found(engine, question, "dense")[0] == "c"
+    built = build(house.new, IndexFiles(house.database, NEW, None), "default", RecallTarget(), live=True)
+    assert (built["state"], built["report"]) == ("live", None)
+    assert house.found(engine, question, "dense")[0] == "c"
+    (view,) = engine.index.current(_states(house))
+    assert (view.encoder, len(view.vector_keys())) == ("hashing-256", house.sets()[2])
+    assert merge(IndexFiles(house.database, NEW, None), "default") is None
+    rollback(house.new, "default")
+    (view,) = engine.index.current(_states(house))
+    assert (view.encoder, len(view.vector_keys())) == ("old@1", house.sets()[1])
+    # Its first files are written by a merge, as those of any collection.
+    assert merge(house.files, "default")
+    assert check_integrity(house.database, engine.index).ok
+
+
+def test_a_switch_while_a_document_is_embedded_has_it_embedded_again(house: House) -> None:
+    build(house.new, house.files, "default", RecallTarget())
+    switched: list[Any] = []
+
+    class Late(FakeEncoder):
+        def encode(self, texts: Any, *, kind: Any = "document") -> Any:
+            if kind == "document" and not switched:
+                switched.append(promote(house.new, "default"))
+            return super().encode(texts, kind=kind)
+
+    others = OtherEncoders({"old": lambda: Late("old@1")})
+    house.put(replace(house.new, others=others), "late")
+    assert switched[0]["encoder"] == house.row().encoder == "hashing-256"
+    engine = house.engine()
+    assert house.found(engine, "Rule late.4 speaks of wagon late4 and its brakes.", "dense")[0] == "late"
+    assert check_integrity(house.database, engine.index).ok
 
 
 def test_dropping_removes_chunks_and_vectors(house: House) -> None:
