@@ -219,7 +219,7 @@ def test_neighbours_are_of_the_same_set(house: House) -> None:
     build(
         house.old, IndexFiles(house.database, OLD, house.folder), "default", RecallTarget(), chunking=SMALL, live=True
     )
-    asked = SearchQuery("Rule b.9 speaks of wagon b9 and its brakes.", top_k=1, expand=1)
+    asked = SearchQuery("Rule b.6 speaks of wagon b6 and its brakes.", top_k=1, expand=1)
     hit = search(house.engine(OLD), asked, EVERYTHING).passages[0]
     with house.database.read() as session:
         ordinal = session.scalars(select(ChunkRow.ordinal).where(ChunkRow.id == hit.chunk_id)).one()
