@@ -216,17 +216,19 @@ def test_another_chunker_is_a_generation_too(house: House) -> None:
 
 
 def test_neighbours_are_of_the_same_set(house: House) -> None:
+    words = " ".join(f"Rule {n} speaks of wagon w{n} and its brakes." for n in range(60))
+    ingest_batch(house.old, "default", [DocumentInput("long", text=words)])
     build(
         house.old, IndexFiles(house.database, OLD, house.folder), "default", RecallTarget(), chunking=SMALL, live=True
     )
-    asked = SearchQuery("Rule b.6 speaks of wagon b6 and its brakes.", top_k=1, expand=1)
+    asked = SearchQuery("Rule 30 speaks of wagon w30 and its brakes.", top_k=1, expand=1)
     hit = search(house.engine(OLD), asked, EVERYTHING).passages[0]
     with house.database.read() as session:
         ordinal = session.scalars(select(ChunkRow.ordinal).where(ChunkRow.id == hit.chunk_id)).one()
         rows = session.scalars(
             select(ChunkRow)
             .join(Document)
-            .where(Document.external_id == "b", ChunkRow.chunk_set == 2)
+            .where(Document.external_id == "long", ChunkRow.chunk_set == 2)
             .where(ChunkRow.ordinal.between(ordinal - 1, ordinal + 1))
         ).all()
     assert len(rows) == 3
