@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,13 +22,11 @@ from ingest.rechunk import parsed_of
 from retrieval.encoders.encoder import Encoder
 from retrieval.encoders.others import encoder_of
 from retrieval.generations.chunk_sets import lacks
+from retrieval.generations.files import Progress, silent
 
 # Documents in one transaction: few, so that memory stays flat and no search or write waits long.
 _BATCH = 16
 _ATTEMPTS = 5
-
-# Is told, after each transaction, how many of how many documents have their chunks.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,13 @@ class _Cut:
     chunks: tuple[PreparedChunk, ...]
 
 
-def silent(_done: int, _total: int) -> None:
-    """Say nothing."""
-
-
 def fill(ingestion: Ingestion, collection: str, generation: Generation, progress: Progress = silent) -> int:
     """Give every document that lacks them chunks in the generation's set, and say how many did.
 
     Nothing is parsed, texts whose vectors are stored are not embedded again, and searches notice nothing. It can be stopped
     anywhere and called again. Documents that come or change meanwhile may be missed: call it again until it gives 0. As many
-    batches are worked on side by side as the ingestion's pace says. Raises ``Conflict`` where the encoder cannot be had.
+    batches are worked on side by side as the ingestion's pace says. ``progress`` is told, after each transaction, how many of how many
+    documents have their chunks. Raises ``Conflict`` where the encoder cannot be had.
     """
     encoder = encoder_of(_Owner(collection, generation.encoder), ingestion.encoder, ingestion.others)
     settings = read_chunking(generation.chunking)

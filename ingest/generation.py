@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from infra.errors import Conflict
 from infra.tables import Collection, Generation
-from ingest.chunk_set import Progress, fill, silent
+from ingest.chunk_set import fill
 from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.pipeline import Ingestion
 from retrieval.dense.report import RecallTarget
 from retrieval.generations import indexing, states, switch
 from retrieval.generations.chunk_sets import ChunkSet
+from retrieval.generations.files import Progress, silent
 from retrieval.generations.indexing import IndexFiles
 
 # Documents may change between the last look and the switch: then the look is made again.
@@ -87,13 +87,18 @@ def _content(
     wanted = chunking or cut_so
     if collection.encoder in (None, encoder) and wanted == cut_so:
         return None
+    _check_cut_alike(session, collection)
+    settings = collection.chunking if chunking is None else chunking.as_json()
+    return ChunkSet(encoder, None, settings, wanted.fingerprint)
+
+
+def _check_cut_alike(session: Session, collection: Collection) -> None:
+    """A set has one name for how all of it was cut: raise ``Conflict`` while some of the live one is cut otherwise."""
     if has_documents_cut_otherwise(session, collection):
         raise Conflict(
             f"Documents of collection {collection.name!r} are being cut again: wait for that job's end.",
             code="rechunk_running",
         )
-    settings = collection.chunking if chunking is None else chunking.as_json()
-    return ChunkSet(encoder, None, settings, wanted.fingerprint)
 
 
 def _fill(ingestion: Ingestion, collection: str, generation: Generation, progress: Progress) -> None:
@@ -107,7 +112,8 @@ def _switch(
     find: Callable[[Session, Collection], Generation],
     change: Callable[[Session, Collection], Generation],
 ) -> dict[str, Any]:
-    for attempt in count(1):
+    attempts = _ATTEMPTS
+    while True:
         with ingestion.database.read() as session:
             row = get_collection(session, collection)
             chosen = find(session, row)
@@ -116,8 +122,11 @@ def _switch(
             _fill(ingestion, collection, chosen, silent)
         try:
             with ingestion.database.write() as session:
-                return states.describe(change(session, get_collection(session, collection)))
+                row = get_collection(session, collection)
+                if another_set:
+                    _check_cut_alike(session, row)
+                return states.describe(change(session, row))
         except Conflict as conflict:
-            if conflict.code != "generation_behind" or attempt == _ATTEMPTS:
+            attempts -= 1
+            if conflict.code != "generation_behind" or not attempts:
                 raise
-    raise AssertionError  # count() has no end

@@ -20,6 +20,7 @@ from ingest.commit import delete_document
 from ingest.document import DocumentInput
 from ingest.generation import build, complete, promote, rollback
 from ingest.pipeline import Ingestion, ingest_batch
+from ingest.rechunk import rechunk
 from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
@@ -363,6 +364,21 @@ def test_documents_that_are_being_cut_again_are_waited_for(house: House) -> None
         assert set_chunking(session, get_collection(session, "default"), SMALL.as_json())
     with pytest.raises(Conflict, match="are being cut again"):
         build(house.new, house.files, "default", RecallTarget())
+
+
+def test_a_set_that_is_being_cut_again_is_not_left(house: House) -> None:
+    build(house.new, house.files, "default", RecallTarget())
+    with house.database.write() as session:
+        set_chunking(session, get_collection(session, "default"), SMALL.as_json())
+    with pytest.raises(Conflict, match="are being cut again"):
+        promote(house.new, "default")
+    assert house.row().encoder == "old@1"
+    assert rechunk(house.new, "default")["modified"] == 3
+    promote(house.new, "default")
+    assert house.row().chunking is None
+    rollback(house.new, "default")
+    assert read_chunking(house.row().chunking) == SMALL
+    assert check_integrity(house.database, house.engine().index).ok
 
 
 def test_an_old_view_and_a_new_one_are_asked_by_their_own_encoder(
