@@ -51,8 +51,8 @@ def fill(ingestion: Ingestion, collection: str, generation: Generation, progress
 
     Nothing is parsed, texts whose vectors are stored are not embedded again, and searches notice nothing. It can be stopped
     anywhere and called again. Documents that come or change meanwhile may be missed: call it again until it gives 0. As many
-    batches are worked on side by side as the ingestion's pace says. ``progress`` is told, after each transaction, how many of how many
-    documents have their chunks. Raises ``Conflict`` where the encoder cannot be had.
+    batches are worked on side by side as the ingestion's pace says. ``progress`` is told, after each transaction, how many of
+    how many documents have their chunks. Raises ``Conflict`` where the encoder cannot be had.
     """
     encoder = encoder_of(_Owner(collection, generation.encoder), ingestion.encoder, ingestion.others)
     settings = read_chunking(generation.chunking)
