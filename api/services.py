@@ -88,7 +88,7 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             ingestion,
             spool,
             lambda source: open_source_of(settings, source),
-            IndexFiles(database, encoder, settings.index_dir) if settings.index_url is None else None,
+            IndexFiles(database, encoder, settings.index_dir if settings.index_url is None else None),
         )
         yield Services(
             settings, database, engine, ingestion, spool, runner, _open_queue(settings, runner) if queue else None

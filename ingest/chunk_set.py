@@ -13,12 +13,11 @@ from sqlalchemy.orm import Session
 from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Generation
 from ingest.chunk_rows import VectorVanished, store_chunks
 from ingest.chunking import ChunkingSettings, read_chunking
-from ingest.elements import ParsedDocument
+from ingest.elements import Element, ElementKind, ParsedDocument
 from ingest.embedding import encode_missing
 from ingest.lanes import Lanes
 from ingest.pipeline import Ingestion
 from ingest.prepare import PreparedChunk, cut
-from ingest.rechunk import parsed_of
 from retrieval.encoders.encoder import Encoder
 from retrieval.encoders.others import encoder_of
 from retrieval.generations.chunk_sets import lacks
@@ -115,6 +114,29 @@ def _store(session: Session, chunk_set: int, made: _Cut, encoder: str, vectors: 
     return True
 
 
+def fill_the_rest(session: Session, ingestion: Ingestion, collection: str, generation: Generation) -> None:
+    """Do the same for the last few documents, in the caller's transaction: while it holds, no other document can come.
+
+    Of more than a batch, it does the first.
+    """
+    encoder = encoder_of(_Owner(collection, generation.encoder), ingestion.encoder, ingestion.others)
+    settings = read_chunking(generation.chunking)
+    found = _next(session, generation, "")
+    made = [_Cut(id_, version, cut(parsed, encoder, settings)) for id_, version, parsed in found]
+    pieces = [piece for each in made for piece in each.chunks]
+    vectors = encode_missing(ingestion.database, encoder, pieces)
+    for each in made:
+        _store(session, generation.chunk_set, each, encoder.name, vectors)
+
+
+def _parsed(document: Document, stored: ExtractedText) -> ParsedDocument:
+    """A document as it was parsed, from what is stored of its version."""
+    elements = tuple(
+        Element(ElementKind(kind), start, end, level, page) for kind, start, end, level, page in stored.elements
+    )
+    return ParsedDocument(stored.text, elements, document.mime, document.title)
+
+
 def _next(session: Session, generation: Generation, after: str) -> list[tuple[str, int, ParsedDocument]]:
     rows = session.execute(
         select(Document, ExtractedText)
@@ -126,4 +148,4 @@ def _next(session: Session, generation: Generation, after: str) -> list[tuple[st
         .order_by(Document.id)
         .limit(_BATCH)
     )
-    return [(document.id, document.version, parsed_of(document, stored)) for document, stored in rows]
+    return [(document.id, document.version, _parsed(document, stored)) for document, stored in rows]

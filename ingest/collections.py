@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -72,18 +72,6 @@ def create_collection(
     return collection
 
 
-def set_chunking(session: Session, collection: Collection, chunking: Mapping[str, Any] | None) -> bool:
-    """Give a collection other chunking settings; ``None`` = the defaults. Raises ``InvalidInput``.
-
-    True if documents that are there have to be cut again (``ingest.rechunk``): those that come from now on are cut with the
-    new settings.
-    """
-    settings = read_chunking(chunking)
-    collection.chunking = None if chunking is None else settings.as_json()
-    collection.updated_at = now()
-    return has_documents_cut_otherwise(session, collection)
-
-
 def set_language(session: Session, collection: Collection, language: str | None) -> None:
     """Analyse a collection's words in another language; ``None`` = the default, English. Raises ``InvalidInput``.
 
@@ -103,16 +91,11 @@ def set_ranking(collection: Collection, ranking: Mapping[str, Any] | None) -> No
     collection.updated_at = now()
 
 
-def has_documents_cut_otherwise(session: Session, collection: Collection) -> bool:
-    """Whether some documents of a collection were cut with other settings than its own."""
-    otherwise = cut_otherwise(read_chunking(collection.chunking))
+def has_documents_cut_otherwise(session: Session, collection: Collection, settings: ChunkingSettings) -> bool:
+    """Whether some documents of a collection were cut with other settings than these."""
+    otherwise = func.coalesce(Document.chunking, UNNAMED_FINGERPRINT) != settings.fingerprint
     query = exists().where(Document.collection_id == collection.id, Document.version > 0, otherwise)
     return bool(session.scalar(select(query)))
-
-
-def cut_otherwise(settings: ChunkingSettings) -> ColumnElement[bool]:
-    """Which documents were cut with other settings than these."""
-    return func.coalesce(Document.chunking, UNNAMED_FINGERPRINT) != settings.fingerprint
 
 
 def ensure_collection(session: Session, name: str) -> Collection:

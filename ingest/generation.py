@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from infra.errors import Conflict
 from infra.tables import Collection, Generation
-from ingest.chunk_set import fill
+from ingest.chunk_set import fill, fill_the_rest
 from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.collections import get_collection, has_documents_cut_otherwise
 from ingest.pipeline import Ingestion
@@ -19,7 +19,9 @@ from retrieval.generations.chunk_sets import ChunkSet
 from retrieval.generations.files import Progress, silent
 from retrieval.generations.indexing import IndexFiles
 
-# Documents may change between the last look and the switch: then the look is made again.
+# Documents may change between the last look and the switch: then the look is made again, and after so many times the last of
+# them are cut while all writers wait.
+_FREE_ATTEMPTS = 3
 _ATTEMPTS = 20
 
 
@@ -30,18 +32,25 @@ def build(
     target: RecallTarget,
     *,
     chunking: ChunkingSettings | None = None,
+    keep_encoder: bool = False,
     live: bool = False,
     filling: Progress = silent,
     indexing_: Progress = silent,
 ) -> dict[str, Any]:
     """Build a generation by the current encoder and ``chunking`` (``None``: the collection's); with ``live``, promote it at once.
 
+    With ``keep_encoder`` the encoder is the one that the collection has.
+
     Where the live chunks are others, documents are cut and embedded anew, beside them: searches go on with the live ones until
     the switch. A build that was stopped goes on. ``filling`` is told of documents, ``indexing_`` of the index. Gives the
     generation's description; raises as ``retrieval.generations.indexing.build``.
     """
     with ingestion.database.read() as session:
-        content = _content(session, get_collection(session, collection), ingestion.encoder.name, chunking)
+        row = get_collection(session, collection)
+        encoder = ingestion.encoder.name
+        if keep_encoder and row.encoder is not None:
+            encoder = row.encoder
+        content = _content(session, row, encoder, chunking)
     built = indexing.build(
         files,
         collection,
@@ -83,22 +92,13 @@ def _content(
     session: Session, collection: Collection, encoder: str, chunking: ChunkingSettings | None
 ) -> ChunkSet | None:
     """The chunk set that has to be made, or ``None`` where the live one is what is asked for."""
-    cut_so = read_chunking(collection.chunking)
-    wanted = chunking or cut_so
-    if collection.encoder in (None, encoder) and wanted == cut_so:
+    wanted = chunking or read_chunking(collection.chunking)
+    # Without settings the live chunks are taken as they are, by whatever defaults they were cut once.
+    cut_so = chunking is None or not has_documents_cut_otherwise(session, collection, wanted)
+    if collection.encoder in (None, encoder) and cut_so:
         return None
-    _check_cut_alike(session, collection)
     settings = collection.chunking if chunking is None else chunking.as_json()
     return ChunkSet(encoder, None, settings, wanted.fingerprint)
-
-
-def _check_cut_alike(session: Session, collection: Collection) -> None:
-    """A set has one name for how all of it was cut: raise ``Conflict`` while some of the live one is cut otherwise."""
-    if has_documents_cut_otherwise(session, collection):
-        raise Conflict(
-            f"Documents of collection {collection.name!r} are being cut again: wait for that job's end.",
-            code="rechunk_running",
-        )
 
 
 def _fill(ingestion: Ingestion, collection: str, generation: Generation, progress: Progress) -> None:
@@ -112,7 +112,7 @@ def _switch(
     find: Callable[[Session, Collection], Generation],
     change: Callable[[Session, Collection], Generation],
 ) -> dict[str, Any]:
-    attempts = _ATTEMPTS
+    attempts = 0
     while True:
         with ingestion.database.read() as session:
             row = get_collection(session, collection)
@@ -120,13 +120,13 @@ def _switch(
             another_set = chosen.chunk_set != row.chunk_set
         if another_set:
             _fill(ingestion, collection, chosen, silent)
+        attempts += 1
         try:
             with ingestion.database.write() as session:
                 row = get_collection(session, collection)
-                if another_set:
-                    _check_cut_alike(session, row)
+                if another_set and attempts > _FREE_ATTEMPTS:
+                    fill_the_rest(session, ingestion, collection, chosen)
                 return states.describe(change(session, row))
         except Conflict as conflict:
-            attempts -= 1
-            if conflict.code != "generation_behind" or not attempts:
+            if conflict.code != "generation_behind" or attempts == _ATTEMPTS:
                 raise

@@ -51,13 +51,7 @@ def new_job(
 
 def submit_for(session: Session, kind: str, collection: Collection, caller: str | None, source: Source | None) -> Job:
     """Queue a ``sync`` of ``source`` or a ``rechunk`` of the collection; the unfinished one, if there is one already."""
-    waiting = select(Job).where(
-        Job.kind == kind,
-        Job.collection_id == collection.id,
-        Job.status.not_in(FINISHED),
-        Job.source_id.is_(None) if source is None else Job.source_id == source.id,
-    )
-    if (unfinished := session.scalars(waiting.order_by(Job.created_at)).first()) is not None:
+    if (unfinished := unfinished_job(session, kind, collection, source)) is not None:
         return unfinished
     job = new_job(kind, collection, caller, source=source)
     session.add(job)
@@ -65,6 +59,17 @@ def submit_for(session: Session, kind: str, collection: Collection, caller: str 
     if source is not None:
         source.last_job_id = job.id
     return job
+
+
+def unfinished_job(session: Session, kind: str, collection: Collection, source: Source | None = None) -> Job | None:
+    """The job of this kind for the collection, or the source, that waits or runs."""
+    waiting = select(Job).where(
+        Job.kind == kind,
+        Job.collection_id == collection.id,
+        Job.status.not_in(FINISHED),
+        Job.source_id.is_(None) if source is None else Job.source_id == source.id,
+    )
+    return session.scalars(waiting.order_by(Job.created_at)).first()
 
 
 def queued_jobs(session: Session, limit: int = 200) -> list[Job]:

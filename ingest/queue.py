@@ -208,8 +208,7 @@ class JobQueue:
             spared = set(session.scalars(failed))
             due = due_merges(session, self.merge_chunks)
             names = [collection.name for collection in due if collection.id not in spared]
-            if self.runner.index_files is not None:
-                tidy(self.runner.index_files, session)  # those of collections that were deleted
+            tidy(self.runner.files, session)  # those of collections that were deleted
         for name in names:
             with self.runner.ingestion.database.write() as session:
                 found = session.scalar(select(Collection).where(Collection.name == name))

@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from infra.errors import FootnoteError, StorageFull, Unavailable
 from infra.owner import owner_name
 from infra.tables import Collection, Job, JobItem, Source
-from ingest.collections import get_collection, has_documents_cut_otherwise
+from ingest.chunking import read_chunking
+from ingest.collections import get_collection
 from ingest.document import Ingested
 from ingest.jobs import FINISHED, MAX_FRUITLESS, JobLost, check_mine, claim, finish, release
 from ingest.pipeline import Ingestion, ingest_batch
-from ingest.rechunk import rechunk
+from ingest.rechunk import CHUNKING, RECHUNK, rechunk, set_chunking
 from ingest.sources.entry import SourceReader
 from ingest.spool import Spool
 from ingest.sync import BATCH_BYTES, Sync
@@ -100,7 +101,10 @@ class _Running:
 
 @dataclass(slots=True)
 class JobRunner:
-    """Works on the jobs of one database. ``stop()`` ends each at its next batch; what is unfinished goes back to the queue."""
+    """Works on the jobs of one database. ``stop()`` ends each at its next batch; what is unfinished goes back to the queue.
+
+    ``index_files`` are none where they are not said.
+    """
 
     ingestion: Ingestion
     spool: Spool
@@ -109,6 +113,11 @@ class JobRunner:
     owner: str = field(default_factory=owner_name)
     _stop: threading.Event = field(default_factory=threading.Event)
     _running: _Running = field(default_factory=_Running)
+
+    @property
+    def files(self) -> IndexFiles:
+        """Where the index's files are."""
+        return self.index_files or IndexFiles(self.ingestion.database, self.ingestion.encoder, None)
 
     def stop(self) -> None:
         """Ask all work to end after the batch in hand."""
@@ -167,7 +176,7 @@ class JobRunner:
         try:
             if kind == "sync" and source is not None:
                 error = self.sync(job_id, source, collection.name).run()
-            elif kind == "rechunk":
+            elif kind == RECHUNK:
                 return self._rechunk(job_id, collection.name)
             elif kind == "index":
                 self._merge(job_id, collection.name)
@@ -190,26 +199,30 @@ class JobRunner:
         return None
 
     def _rechunk(self, job_id: str, collection: str) -> None:
-        def note(session: Session, counts: Mapping[str, int]) -> None:
+        """Cut the documents with the settings that the job is told, until those that hold are the last it was told."""
+
+        def note(phase: str, counts: Mapping[str, int]) -> None:
             if self._stop.is_set():
                 raise _Interrupted
-            job = check_mine(session, job_id, self.owner)
-            job.phase, job.counts = "storing", {**job.counts, **counts}
+            with self.ingestion.database.write() as session:
+                job = check_mine(session, job_id, self.owner)
+                job.phase, job.counts = phase, {**job.counts, **counts}
 
-        try:
-            counts = rechunk(self.ingestion, collection, note)
-        except _Interrupted:
-            return self._check_stop(job_id)
-        with self.ingestion.database.write() as session:
-            job = check_mine(session, job_id, self.owner)
-            job.counts = {**job.counts, **counts}
-            row = get_collection(session, collection)
-            again = has_documents_cut_otherwise(session, row)
-            if (
-                not again
-            ):  # in the same transaction as the last look: later settings find no unfinished job, and submit one
-                finish(session, job_id)
-        return self._rechunk(job_id, collection) if again else None
+        counts: Mapping[str, int] = {}
+        while True:
+            with self.ingestion.database.write() as session:
+                job = check_mine(session, job_id, self.owner)
+                job.counts = {**job.counts, **counts}
+                row = get_collection(session, collection)
+                wanted = job.options.get(CHUNKING, row.chunking)
+                # In the transaction of the last look: whoever wants others later finds no unfinished job, and submits one.
+                if set_chunking(session, row, wanted):
+                    finish(session, job_id)
+                    return None
+            try:
+                counts = rechunk(self.ingestion, self.files, collection, read_chunking(wanted), note)
+            except _Interrupted:
+                return self._check_stop(job_id)
 
     def _merge(self, job_id: str, collection: str) -> None:
         """Write what changed into the files of the collection's index; documents stay as they are."""
@@ -221,11 +234,10 @@ class JobRunner:
                 job = check_mine(session, job_id, self.owner)
                 job.phase, job.counts = "indexing", {**job.counts, "scanned": total, "unchanged": done}
 
-        if self.index_files is not None:
-            try:
-                merge(self.index_files, collection, note)
-            except _Interrupted:
-                self._check_stop(job_id)
+        try:
+            merge(self.files, collection, note)
+        except _Interrupted:
+            self._check_stop(job_id)
 
     def sync(self, job_id: str, source: Source, collection: str) -> Sync:
         """The sync that a job stands for."""

@@ -22,10 +22,10 @@ from api.cli.progress import follow
 from api.cli.remote import read, remote
 from api.cli.work import check_free, run_here
 from api.services import Services
-from infra.errors import InvalidInput
+from infra.errors import Conflict, InvalidInput
 from infra.tables import Collection
-from ingest.collections import create_collection, describe, get_collection, set_chunking, set_language, set_ranking
-from ingest.jobs import submit_for
+from ingest.collections import create_collection, describe, get_collection, set_language, set_ranking
+from ingest.rechunk import request_chunking
 from retrieval.lexical.language import LANGUAGES, check_language
 from retrieval.ranking.settings import DEFAULT_RANKING
 
@@ -115,7 +115,8 @@ def set_command(
         with remote(server, key) as client:
             changed = read(client.patch(f"/v1/collections/{name}", json=changes))
             if (job_id := changed.get("job_id")) is not None:
-                changed["counts"] = follow(lambda: read(client.get(f"/v1/jobs/{job_id}")))["counts"]
+                counts = _counts(follow(lambda: read(client.get(f"/v1/jobs/{job_id}"))))
+                changed = {**read(client.get(f"/v1/collections/{name}")), "job_id": job_id, "counts": counts}
     else:
         with local_services() as services:
             changed = _set_local(services, name, changes)
@@ -134,14 +135,25 @@ def _set_local(services: Services, name: str, changes: Mapping[str, Any]) -> dic
             set_language(session, collection, changes["language"])
         if "ranking" in changes:
             set_ranking(collection, changes["ranking"])
-        again = "chunking" in changes and set_chunking(session, collection, changes["chunking"])
+        job = request_chunking(session, collection, changes["chunking"], None) if "chunking" in changes else None
+        if job is not None:
+            check_free(job)
+        job_id = None if job is None else job.id
         changed = describe(collection)
-        if not again:
-            return changed
-        job = submit_for(session, "rechunk", collection, None, None)
-        check_free(job)
-        job_id = job.id
-    return {**changed, "counts": run_here(services, job_id)["counts"]}
+    if job_id is None:
+        return changed
+    counts = _counts(run_here(services, job_id))
+    with services.database.read() as session:
+        return {**describe(get_collection(session, name)), "counts": counts}
+
+
+def _counts(job: Mapping[str, Any]) -> Mapping[str, int]:
+    """What a job did; raises ``Conflict`` if it failed: the settings are as they were."""
+    if job["status"] != "succeeded":
+        why = job["error"] or f"The job was {job['status']}."
+        raise Conflict(f"{why} The chunking settings are as they were.", code="job_failed")
+    counts: Mapping[str, int] = job["counts"]
+    return counts
 
 
 def _language(given: str | None) -> str | None:

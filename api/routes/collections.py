@@ -21,11 +21,10 @@ from ingest.collections import (
     delete_collection,
     describe,
     get_collection,
-    set_chunking,
     set_language,
     set_ranking,
 )
-from ingest.jobs import submit_for
+from ingest.rechunk import request_chunking
 
 
 @post("/v1/collections", sync_to_thread=True, summary="Create a collection")
@@ -77,7 +76,7 @@ def change(
 ) -> dict[str, Any]:
     """Change the description, the chunking or ranking settings, or the language: ``null`` stands for the defaults.
 
-    Documents that were cut with other settings are cut again by the job ``job_id``.
+    Where documents were cut with other chunking settings, the job ``job_id`` cuts them again, and the settings hold from its end.
     """
     caller.require("ingest")
     job_id: str | None = None
@@ -90,8 +89,9 @@ def change(
         if not isinstance(data.ranking, msgspec.UnsetType):
             set_ranking(collection, _given(data.ranking))
         given = data.chunking
-        if not isinstance(given, msgspec.UnsetType) and set_chunking(session, collection, _given(given)):
-            job_id = submit_for(session, "rechunk", collection, caller.name, None).id
+        if not isinstance(given, msgspec.UnsetType):
+            job = request_chunking(session, collection, _given(given), caller.name)
+            job_id = None if job is None else job.id
         changed = describe(collection)
     if job_id is None:
         return changed

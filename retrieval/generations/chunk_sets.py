@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session, aliased
 
 from infra.tables import ChunkRow, Collection, Document, Generation, Vector
 
+MIXED = "mixed"
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkSet:
@@ -61,9 +63,13 @@ def make_live(session: Session, collection: Collection, generation: Generation) 
 
 
 def fingerprint_of(session: Session, collection: Collection) -> str | None:
-    """The name of the settings that the live set was cut with; ``None`` where documents have none, or there are none."""
+    """The name of the settings that the live set was cut with; ``None`` where documents have none, or there are none.
+
+    ``MIXED`` where they were not all cut alike: the defaults were others once.
+    """
     query = select(Document.chunking).where(Document.collection_id == collection.id, Document.version > 0)
-    return session.scalar(query.limit(1))
+    names = session.scalars(query.distinct().limit(2)).all()
+    return MIXED if len(names) > 1 else next(iter(names), None)
 
 
 def remove_unused_sets(session: Session, collection: Collection, encoder: str) -> int:

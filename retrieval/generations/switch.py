@@ -102,7 +102,7 @@ def _switch(session: Session, collection: Collection, chosen: Generation) -> Non
     cut_with = fingerprint_of(session, collection)
     for row in rows:
         if another_set and row.chunk_set == collection.chunk_set:
-            # Its settings may have been changed in place while it was live.
+            # Settings that its documents were cut with already may have been set under another name while it was live.
             row.chunking, row.fingerprint = collection.chunking, cut_with
         if row.state == LIVE and row is not chosen:
             row.state = RETIRED

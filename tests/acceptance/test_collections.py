@@ -75,13 +75,22 @@ def test_settings_that_cannot_be_are_refused_by_name(http: Client, collection: s
     assert http.request("GET", f"/v1/collections/{collection}-x").status_code == 404
 
 
-def test_the_same_document_is_cut_again_under_its_version(http: Client, collection: str) -> None:
+def test_documents_are_cut_again_under_their_versions_and_then_the_settings_hold(http: Client, collection: str) -> None:
     path = f"/v1/collections/{collection}"
     before = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
-    http.ok("PATCH", path, json={"chunking": {"strategy": "size", "target_tokens": 64}})
-    after = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
+    wanted = {"strategy": "size", "target_tokens": 64}
+    told = http.ok("PATCH", path, json={"chunking": wanted})
+    job = http.job(told["job_id"])
+    assert (job["kind"], job["status"], job["counts"]["modified"]) == ("rechunk", "succeeded", 1)
+    after = http.ok("GET", f"{path}/documents/ferries")
     assert after["version"] == before["version"] == 1
     assert after["chunks"] > before["chunks"]
+    assert http.ok("GET", path)["chunking"] == {**DEFAULTS, **wanted, "minimum_tokens": 32}
+    asked = {"query": "When does ferry 17 leave?", "collections": [collection], "top_k": 1}
+    assert "Ferry 17 leaves" in http.ok("POST", "/v1/search", json=asked)["results"][0]["text"]
+    again = http.ok("PUT", f"{path}/documents/ferries?wait=true", json={"text": TEXT})
+    assert (again["version"], again["chunks"]) == (1, after["chunks"])
+    assert "job_id" not in http.ok("PATCH", path, json={"chunking": wanted})
 
 
 def test_words_are_analysed_in_the_collections_language(http: Client, collection: str) -> None:

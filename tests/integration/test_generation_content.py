@@ -15,12 +15,11 @@ from infra.database import Database
 from infra.errors import Conflict, NotFound
 from infra.tables import ChunkRow, Collection, Document, Generation, Vector
 from ingest.chunking import ChunkingSettings, read_chunking
-from ingest.collections import create_collection, get_collection, set_chunking
+from ingest.collections import create_collection, get_collection
 from ingest.commit import delete_document
 from ingest.document import DocumentInput
 from ingest.generation import build, complete, promote, rollback
 from ingest.pipeline import Ingestion, ingest_batch
-from ingest.rechunk import rechunk
 from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
@@ -359,26 +358,14 @@ def test_merges_keep_the_collections_encoder(house: House) -> None:
     assert check_integrity(house.database, engine.index).ok
 
 
-def test_documents_that_are_being_cut_again_are_waited_for(house: House) -> None:
-    with house.database.write() as session:
-        assert set_chunking(session, get_collection(session, "default"), SMALL.as_json())
-    with pytest.raises(Conflict, match="are being cut again"):
-        build(house.new, house.files, "default", RecallTarget())
-
-
-def test_a_set_that_is_being_cut_again_is_not_left(house: House) -> None:
-    build(house.new, house.files, "default", RecallTarget())
-    with house.database.write() as session:
-        set_chunking(session, get_collection(session, "default"), SMALL.as_json())
-    with pytest.raises(Conflict, match="are being cut again"):
-        promote(house.new, "default")
-    assert house.row().encoder == "old@1"
-    assert rechunk(house.new, "default")["modified"] == 3
-    promote(house.new, "default")
-    assert house.row().chunking is None
-    rollback(house.new, "default")
+def test_another_chunker_keeps_the_collections_encoder(house: House) -> None:
+    made = build(house.new, house.files, "default", RecallTarget(), chunking=SMALL, keep_encoder=True, live=True)
+    assert (made["encoder"], made["chunking"], made["state"]) == ("old@1", SMALL.fingerprint, "live")
+    assert house.vectors().keys() == {"old@1"}
     assert read_chunking(house.row().chunking) == SMALL
-    assert check_integrity(house.database, house.engine().index).ok
+    engine = house.engine()
+    assert house.found(engine, "Rule b.3 speaks of wagon b3 and its brakes.", "dense")[0] == "b"
+    assert check_integrity(house.database, engine.index).ok
 
 
 def test_an_old_view_and_a_new_one_are_asked_by_their_own_encoder(
