@@ -79,7 +79,7 @@ def open_services(settings: Settings, *, queue: bool = False) -> Iterator[Servic
             index=index,
             writer=open_writer(settings, encoder),
             verifier=DeterministicVerifier(),
-            reranker=load_reranker(settings.reranker),
+            reranker=load_reranker(settings.reranker, encoder),
             others=others,
         )
         ingestion = Ingestion(database, encoder, sandbox.parse, others=others)

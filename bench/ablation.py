@@ -4,8 +4,9 @@
                                     [--reranker NAME_OR_FOLDER] [--out FILE]
 
 FOLDER is as ``bench.retrieval`` has it. Each set is cut, encoded and asked once; every line of the table then ranks the same
-candidates of the two legs. ``learned`` chooses fusion and dense weight as ``footnote eval fit-ranking`` does, and is the
-cross-validated score: no question is ranked with weights that were chosen on it. With ``--rerank``, that many questions of
+candidates of the two legs. ``late interaction`` reranks them with the encoder's token vectors. ``learned`` chooses fusion and
+dense weight, or late interaction's share, as ``footnote eval fit-ranking`` does (``learned fusion`` without the latter), and is
+the cross-validated score: no question is ranked with weights that were chosen on it. With ``--rerank``, that many questions of
 each set are also reranked, beside the same questions without: by the cross-encoder ``--reranker`` or, by default, the scorer
 that the extractive writer has, given whole chunks.
 """
@@ -31,6 +32,7 @@ from retrieval.encoders.encoder import Encoder, load_encoder
 from retrieval.passage import DocumentRef, Passage
 from retrieval.ranking.collapse import collapse
 from retrieval.ranking.fusion import Hit
+from retrieval.ranking.late_interaction import LATE_INTERACTION
 from retrieval.ranking.rank import Found, Mode, Ranked, rank
 from retrieval.ranking.reranker import Reranker, load_reranker
 from retrieval.ranking.reranking import rerank, text_to_read
@@ -40,6 +42,7 @@ from retrieval.ranking.views import DEPTH, find_candidates
 _COLLAPSE = (1.0, 0.8)
 _RERANK_DEPTHS = (10, 20)
 _RERANK_WEIGHTS = (0.1, 0.3, 0.5, 1.0)
+_LATE_WEIGHTS = (0.3, 0.5, 0.7, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ def ask(task: Task, encoder: Encoder) -> Asked:
     return Asked(index, questions, [task.gold[number] for number in usable], found)
 
 
-def measure(asked: Asked) -> dict[str, Any]:
-    """Every line of a set's table; ``gain`` is over the default, with its 95 % interval."""
+def measure(asked: Asked, reranker: Reranker) -> dict[str, Any]:
+    """Every line of a set's table; ``gain`` is over the default, with its 95 % interval. ``reranker``: late interaction."""
     default = asked.scores(lambda i: asked.ranked(i).hits)
     table: dict[str, Any] = {"default": {"ndcg@10": float(default.mean())}}
     modes: tuple[Mode, ...] = ("lexical", "dense")
@@ -95,19 +98,40 @@ def measure(asked: Asked) -> dict[str, Any]:
     lines["without spreading"] = asked.scores(lambda i: asked.ranked(i, RankingSettings(repeat_factor=1.0)).hits)
     for threshold in _COLLAPSE:
         lines[f"collapsed at {threshold:g}"] = asked.scores(lambda i, at=threshold: _collapsed(asked, i, at))
+    ranked = [asked.ranked(i) for i in range(len(asked.gold))]
+    read = _read(asked, ranked, reranker, DEFAULT_RANKING.rerank_depth)
+    for weight in _LATE_WEIGHTS:
+        lines[f"late interaction, {weight:g}"] = asked.scores(lambda i, w=weight: rerank(ranked[i], read[i], w))
     for name, scores in lines.items():
         table[name] = _line(default, scores)
-    tried = variants(DEFAULT_RANKING)
-    grid = np.stack([asked.scores(lambda i, s=settings: asked.ranked(i, s).hits) for settings in tried], axis=1)
-    choice = cross_validate(grid)
-    chosen = tried[choice.chosen]
-    table["learned"] = {
-        "ndcg@10": choice.after,
-        "gain": choice.gain.value,
-        "ci": [choice.gain.low, choice.gain.high],
-        "chosen": {"fusion": chosen.fusion, "dense_weight": chosen.dense_weight},
-    }
+
+    def order(number: int, settings: RankingSettings) -> list[Hit]:
+        found = asked.ranked(number, settings)
+        return rerank(found, read[number], settings.rerank_weight) if settings.rerank else found.hits
+
+    for name, with_reranker in (("learned fusion", False), ("learned", True)):
+        tried = variants(DEFAULT_RANKING, reranker=with_reranker)
+        grid = np.stack([asked.scores(lambda i, s=settings: order(i, s)) for settings in tried], axis=1)
+        choice = cross_validate(grid)
+        chosen = tried[choice.chosen]
+        table[name] = {
+            "ndcg@10": choice.after,
+            "gain": choice.gain.value,
+            "ci": [choice.gain.low, choice.gain.high],
+            "chosen": {"fusion": chosen.fusion, "dense_weight": chosen.dense_weight}
+            | ({"rerank_weight": chosen.rerank_weight} if chosen.rerank else {}),
+        }
     return table
+
+
+def _read(asked: Asked, ranked: Sequence[Ranked], reranker: Reranker, depth: int) -> list[dict[int, float]]:
+    """What a reranker says of the first ``depth`` hits of each question, by key."""
+    found = []
+    for question, each in zip(asked.questions, ranked, strict=True):
+        hits = each.hits[:depth]
+        scores = reranker.score(question, [text_to_read(asked.passage(hit)) for hit in hits])
+        found.append(dict(zip([hit.key for hit in hits], scores.tolist(), strict=True)))
+    return found
 
 
 def measure_reranking(asked: Asked, reranker: Reranker, questions: int) -> dict[str, Any]:
@@ -120,17 +144,10 @@ def measure_reranking(asked: Asked, reranker: Reranker, questions: int) -> dict[
         found=asked.found[::step][:questions],
     )
     ranked = [some.ranked(i) for i in range(len(some.gold))]
-    logits = [
-        reranker.score(question, [text_to_read(some.passage(hit)) for hit in each.hits[: max(_RERANK_DEPTHS)]])
-        for question, each in zip(some.questions, ranked, strict=True)
-    ]
     before = some.scores(lambda i: ranked[i].hits)
     table: dict[str, Any] = {"questions": len(before), "not reranked": {"ndcg@10": float(before.mean())}}
     for depth in _RERANK_DEPTHS:
-        read = [
-            dict(zip([hit.key for hit in each.hits[:depth]], found.tolist(), strict=False))
-            for each, found in zip(ranked, logits, strict=True)
-        ]
+        read = _read(some, ranked, reranker, depth)
         for weight in _RERANK_WEIGHTS:
             scores = some.scores(lambda i, read=read, weight=weight: rerank(ranked[i], read[i], weight))
             table[f"first {depth}, weight {weight:g}"] = _line(before, scores)
@@ -159,7 +176,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     encoder = load_encoder(options.encoder)
-    reranker = load_reranker(options.reranker) or CrossEncoderScorer()
+    late = load_reranker(LATE_INTERACTION, encoder)
+    reranker = load_reranker(options.reranker, encoder) or CrossEncoderScorer()
     results: dict[str, Any] = {}
     for name in options.sets.split(","):
         folder, read = SETS[name]
@@ -167,7 +185,7 @@ def main() -> None:
             print(f"{name:12} not there")
             continue
         asked = ask(read(options.folder), encoder)
-        results[name] = {"questions": len(asked.gold), **measure(asked)}
+        results[name] = {"questions": len(asked.gold), **measure(asked, late)}
         if options.rerank:
             results[name][f"reranked by {reranker.name}"] = measure_reranking(asked, reranker, options.rerank)
         _print(name, results[name])
@@ -185,7 +203,7 @@ def _print(name: str, table: dict[str, Any]) -> None:
         gain = ""
         if "gain" in scores:
             gain = f" {scores['gain']:+.4f} ({scores['ci'][0]:+.4f} to {scores['ci'][1]:+.4f})"
-        chosen = f" {scores['chosen']['fusion']} {scores['chosen']['dense_weight']}" if "chosen" in scores else ""
+        chosen = "".join(f" {value}" for value in scores.get("chosen", {}).values())
         print(f"{name:12} {line:24} {scores['ndcg@10']:.4f}{gain}{chosen}", flush=True)
 
 

@@ -25,6 +25,7 @@ from retrieval.generator.prompt import PROMPT_VERSION
 from retrieval.passage import Passage
 from retrieval.ranking.fusion import Hit
 from retrieval.ranking.rank import Found, Mode
+from retrieval.ranking.reranker import Reranker
 from retrieval.ranking.views import DEPTH, find_candidates
 from retrieval.search import SearchQuery, search
 from retrieval.store import find_collections, load_passages
@@ -63,6 +64,11 @@ class ServiceSubject:
                 "The collection is being changed: fit its ranking when it rests.", code="collection_changing"
             )
         return [loaded[hit.key] for hit in hits]
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """The engine's."""
+        return self.engine.reranker
 
     async def answer(self, question: str, *, collection: str, mode: str, access: Access) -> Answer:
         """Answer as ``/v1/answer`` does; no record is kept."""

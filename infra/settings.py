@@ -119,7 +119,9 @@ class Settings:
         None, _path, "Folder for what can be made again, such as converted models; unset = `cache` in the data folder."
     )
     reranker: str | None = _setting(
-        None, str, "Cross-encoder that reorders results where a search asks for it: `none`, a name or a folder."
+        None,
+        str,
+        "What reorders results where a search asks for it: `none`, `late-interaction`, or a cross-encoder's name or folder.",
     )
     verifier: str = _setting(
         "deterministic", _choice("deterministic"), "Which verifier checks answers; `deterministic` needs no model."

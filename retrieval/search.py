@@ -132,8 +132,8 @@ def _find(engine: Engine, query: SearchQuery, access: Access, condition: Filter 
     reranker = _reranker(engine, query, ranked.settings)
     if reranker is not None:
         read = texts.load(hits[: ranked.settings.rerank_depth])
-        logits = reranker.score(query.query, [text_to_read(passage) for passage in read.values()])
-        hits = rerank(ranked, dict(zip(read, logits.tolist(), strict=True)), ranked.settings.rerank_weight)
+        scores = reranker.score(query.query, [text_to_read(passage) for passage in read.values()])
+        hits = rerank(ranked, dict(zip(read, scores.tolist(), strict=True)), ranked.settings.rerank_weight)
     threshold = _threshold(query, ranked.settings)
     passages = collapse(
         texts.passages(hits, query.top_k + LOOKAHEAD if threshold else query.top_k), query.top_k, threshold

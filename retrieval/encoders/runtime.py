@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from infra.errors import OutOfMemory
 
 Batch = TypeVar("Batch", Sequence[str], NDArray[np.intp])
+T = TypeVar("T")
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|not enough memory|bad_alloc|(?:can't|can ?not|could not|unable to|failed to) allocate",
@@ -67,12 +68,18 @@ def batches_of(lengths: Sequence[int], batch_tokens: int, most: int) -> list[NDA
 
 
 def run_in_halves(run: Callable[[Batch], NDArray[np.float32]], batch: Batch) -> NDArray[np.float32]:
-    """``run(batch)``, in halves, quarters, … where memory does not suffice for more.
+    """``run(batch)``, made of parts as ``run_in_parts``."""
+    parts = run_in_parts(run, batch)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def run_in_parts(run: Callable[[Batch], T], batch: Batch) -> list[T]:
+    """``run`` of the batch, or of its halves, quarters, … where memory does not suffice for more.
 
     Raises ``OutOfMemory`` where it does not suffice for one text.
     """
     try:
-        return run(batch)
+        return [run(batch)]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -83,7 +90,7 @@ def run_in_halves(run: Callable[[Batch], NDArray[np.float32]], batch: Batch) -> 
             ) from error
     # Only here, after the error with all that its frames hold is gone, is there room for another attempt.
     middle = len(batch) // 2
-    return np.concatenate([run_in_halves(run, batch[:middle]), run_in_halves(run, batch[middle:])])
+    return run_in_parts(run, batch[:middle]) + run_in_parts(run, batch[middle:])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

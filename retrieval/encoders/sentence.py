@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from infra.errors import SettingsError
-from retrieval.encoders.runtime import Runtime, batches_of, run_in_halves
+from retrieval.encoders.runtime import Runtime, batches_of, run_in_halves, run_in_parts
+from retrieval.encoders.token_vectors import NoTokenVectors, TokenVectors
 from retrieval.encoders.tokens import TokenIds
+from retrieval.encoders.torch import TorchRuntime
 from retrieval.terms import utf8
 
 if TYPE_CHECKING:
@@ -35,12 +40,14 @@ class SentenceEncoder:
         self._model = model
         self._name = name
         self._runtime = runtime
+        self._torch = runtime if isinstance(runtime, TorchRuntime) else TorchRuntime(model, torch.device(model.device))
         self._query_prompt = model.prompts.get("query") or ""
         self._document_prompt = model.prompts.get("document") or model.prompts.get("passage") or ""
         # Preprocessing sets truncation and padding on the model's tokenizer.
         self._preprocessing = threading.Lock()
         self._tokens = TokenIds(model)
-        self._window = int(model.max_seq_length or _UNSTATED_WINDOW)
+        stated = model.max_seq_length
+        self._window = int(stated) if stated and math.isfinite(stated) else _UNSTATED_WINDOW
         empty, prompt = self.count_tokens(["", self._document_prompt])
         self._max_tokens = self._window - (prompt - empty)
         self._dim = len(self.encode(["dimension"], kind="query")[0])
@@ -114,19 +121,42 @@ class SentenceEncoder:
         return run_in_halves(run, batch)
 
     def _embed(self, texts: Sequence[str], *, exact: bool) -> NDArray[np.float32]:
-        prompt = self._query_prompt if exact else self._document_prompt
+        # preprocess and forward rather than model.encode: half of its time for a single query is Python around them.
+        kind: Kind = "query" if exact else "document"
+        return run_in_halves(lambda part: self._runtime.run(self._features(part, kind), exact=exact), texts)
 
-        def run(part: Sequence[str]) -> NDArray[np.float32]:
-            # preprocess and forward rather than model.encode: half of its time for a single query is Python around them.
-            with self._preprocessing:
-                features = self._model.preprocess([utf8(text) for text in part], prompt=prompt or None)
-            return self._runtime.run(features, exact=exact)
-
-        return run_in_halves(run, texts)
+    def _features(self, texts: Sequence[str], kind: Kind) -> dict[str, Any]:
+        """The model's input for texts with its prompt for their kind, cut at its window."""
+        prompt = self._query_prompt if kind == "query" else self._document_prompt
+        with self._preprocessing:
+            features: dict[str, Any] = self._model.preprocess([utf8(text) for text in texts], prompt=prompt or None)
+        return features
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See ``Encoder``."""
         return self._tokens.count(texts)
+
+    def token_vectors(self, texts: Sequence[str], *, kind: Kind = "document") -> list[TokenVectors]:
+        """See ``TokenEncoder``; by PyTorch, whatever runtime the texts' own vectors have."""
+        found: list[TokenVectors | None] = [None] * len(texts)
+        if not texts:
+            return []
+        lengths = [min(len(text), self._window) for text in texts]
+        for batch in batches_of(lengths, self._torch.batch_tokens, _MOST_TEXTS):
+            parts = run_in_parts(lambda part: self._tokens_of([texts[place] for place in part], kind), batch)
+            for place, tokens in zip(batch, itertools.chain(*parts), strict=True):
+                found[place] = tokens
+        return [tokens for tokens in found if tokens is not None]
+
+    def _tokens_of(self, texts: Sequence[str], kind: Kind) -> list[TokenVectors]:
+        features = self._features(texts, kind)
+        try:
+            ids, mask = features["input_ids"].numpy(), features["attention_mask"].numpy()
+            vectors = self._torch.run_tokens(features, exact=kind == "query")
+        except KeyError as missing:
+            raise NoTokenVectors(self._name) from missing
+        kept = mask.astype(bool) & ~np.isin(ids, self._model.tokenizer.all_special_ids)
+        return [TokenVectors(ids[row, own], vectors[row, own]) for row, own in enumerate(kept)]
 
 
 def load_model(source: str, *, local: bool) -> SentenceTransformer:

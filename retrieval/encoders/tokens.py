@@ -33,11 +33,14 @@ class TokenIds:
         self._fast: Tokenizer | None = None
         self._constants: dict[str, Any] = {}
         reference = model.preprocess(_EXAMPLE)
+        if isinstance(self._tokenizer, Tokenizer):
+            # A model without a network, of a vector for each word: its input is not made of rows.
+            self._fast = _uncut(self._tokenizer)
+            self.can_pad = False
+            return
         if getattr(self._tokenizer, "is_fast", False):
             # The library beneath takes a quarter less time, and needs no lock.
-            fast = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
-            fast.no_truncation()
-            fast.no_padding()
+            fast = _uncut(self._tokenizer.backend_tokenizer)
             expected = self.rows(_EXAMPLE)
             if [encoding.ids for encoding in fast.encode_batch_fast(_EXAMPLE)] == expected:
                 self._fast = fast
@@ -76,6 +79,14 @@ class TokenIds:
         if self._types:
             found["token_type_ids"] = torch.zeros(shape, dtype=torch.int64)
         return found | self._constants
+
+
+def _uncut(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy that neither cuts nor pads."""
+    copied = Tokenizer.from_str(tokenizer.to_str())
+    copied.no_truncation()
+    copied.no_padding()
+    return copied
 
 
 def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

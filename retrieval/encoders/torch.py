@@ -44,13 +44,20 @@ class TorchRuntime:
 
     def run(self, features: Mapping[str, Any], *, exact: bool) -> NDArray[np.float32]:
         """See ``Runtime``; one batch of documents at a time, as each uses all cores, but a query never waits for one."""
+        return self._unit_vectors(features, "sentence_embedding", exact=exact)
+
+    def run_tokens(self, features: Mapping[str, Any], *, exact: bool) -> NDArray[np.float32]:
+        """Unit vectors of a batch's tokens, shape ``(texts, longest, dim)``; raises ``KeyError`` where the model has none."""
+        return self._unit_vectors(features, "token_embeddings", exact=exact)
+
+    def _unit_vectors(self, features: Mapping[str, Any], output: str, *, exact: bool) -> NDArray[np.float32]:
         turn = contextlib.nullcontext() if exact else self._documents
         fast = not exact and self._dtype != torch.float32
         precision = torch.autocast(self._device.type, dtype=self._dtype) if fast else contextlib.nullcontext()
         with turn, torch.inference_mode(), precision:
             on_device = {k: v.to(self._device) if hasattr(v, "to") else v for k, v in features.items()}
-            embedding = self._model(on_device)["sentence_embedding"].float()
-            unit = torch.nn.functional.normalize(embedding, p=2, dim=1)
+            vectors = self._model(on_device)[output].float()
+            unit = torch.nn.functional.normalize(vectors, p=2, dim=-1)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
 

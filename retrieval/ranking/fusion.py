@@ -17,7 +17,7 @@ RECIPROCAL_RANK_K = 60
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk found: ``score`` orders one search's hits; a leg's own score is ``None`` where it has none, and so is the
-    reranker's logit.
+    reranker's.
     """
 
     key: int

@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import SettingsError
+from retrieval.encoders.token_vectors import NoTokenVectors, TokenEncoder
+from retrieval.ranking.late_interaction import LATE_INTERACTION, LateInteractionReranker
 from retrieval.terms import utf8
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
+
+    from retrieval.encoders.encoder import Encoder
 
 NO_RERANKER = "none"
 _BATCH_SIZE = 32
@@ -29,9 +33,10 @@ class Reranker(Protocol):
         ...
 
     def score(self, query: str, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Logits, one a text, whatever order they come in: the higher, the better the text fits ``query``.
+        """Scores, one a text, whatever order they come in: the higher, the better the text fits ``query``.
 
-        What of a pair is beyond the model's window is not read.
+        They are compared among these texts only, and may depend on which these are. What is beyond the model's window is not
+        read.
         """
         ...
 
@@ -51,7 +56,7 @@ class CrossEncoderReranker:
         return self._name
 
     def score(self, query: str, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """See ``Reranker``."""
+        """See ``Reranker``: the model's logits."""
         if not texts:
             return np.zeros(0, dtype=np.float32)
         import torch  # noqa: PLC0415 - takes seconds, and is loaded by now
@@ -68,20 +73,23 @@ class CrossEncoderReranker:
         return logits
 
 
-def load_reranker(name_or_path: str | None) -> Reranker | None:
+def load_reranker(name_or_path: str | None, encoder: Encoder) -> Reranker | None:
     """Load a cross-encoder from a local folder or by its name on the hub; ``None`` and ``none`` give none.
 
-    Only a name on the hub uses the network. Raises ``SettingsError`` when the model cannot be loaded, or gives more than one
-    number for a pair.
+    ``late-interaction`` compares the token vectors of ``encoder`` and loads nothing. Only a name on the hub uses the
+    network. Raises ``SettingsError`` when the model cannot be loaded, gives more than one number for a pair, or has no
+    vectors for tokens.
     """
     if name_or_path is None or name_or_path == NO_RERANKER:
         return None
+    if name_or_path == LATE_INTERACTION:
+        return _late_interaction(encoder)
     path = Path(name_or_path).expanduser()
     local = path.is_dir()
     if not local and (path.is_absolute() or name_or_path.startswith((".", "~")) or name_or_path.count("/") > 1):
         raise SettingsError(
-            f"reranker: {name_or_path} is not a folder; give none, the folder of a cross-encoder, or a model's name on the"
-            " Hugging Face hub."
+            f"reranker: {name_or_path} is not a folder; give none, {LATE_INTERACTION}, the folder of a cross-encoder, or a"
+            " model's name on the Hugging Face hub."
         )
     # Imported here because they take seconds, and without a reranker nobody need wait for them.
     from sentence_transformers import CrossEncoder  # noqa: PLC0415
@@ -98,3 +106,17 @@ def load_reranker(name_or_path: str | None) -> Reranker | None:
             f"reranker: {name_or_path} gives {model.num_labels} numbers for a pair; allowed: a cross-encoder that gives one."
         )
     return CrossEncoderReranker(model, path.resolve().name if local else name_or_path)
+
+
+def _late_interaction(encoder: Encoder) -> Reranker:
+    refused = SettingsError(
+        f"reranker: {LATE_INTERACTION} needs an encoder that gives each token a vector, and {encoder.name} does not; give"
+        " none or a cross-encoder."
+    )
+    if not isinstance(encoder, TokenEncoder):
+        raise refused
+    try:
+        encoder.token_vectors(["token"])
+    except NoTokenVectors:
+        raise refused from None
+    return LateInteractionReranker(encoder)

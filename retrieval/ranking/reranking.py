@@ -11,27 +11,27 @@ from retrieval.ranking.rank import Ranked
 from retrieval.ranking.weighting import times
 
 
-def rerank(ranked: Ranked, logits: Mapping[int, float], weight: float) -> list[Hit]:
-    """``ranked.hits`` with scores ``((1 - weight) * s + weight * r) * factor``, best first; ``logits`` by key are those of
-    the hits that a reranker has read.
+def rerank(ranked: Ranked, given: Mapping[int, float], weight: float) -> list[Hit]:
+    """``ranked.hits`` with scores ``((1 - weight) * s + weight * r) * factor``, best first; ``given`` by key is what a
+    reranker said of the hits that it has read.
 
-    ``s`` and ``r`` are the score (before it was weighed by its document) and the logit, each min-max normalised over the
+    ``s`` and ``r`` are the score (before it was weighed by its document) and the reranker's, each min-max normalised over the
     hits that were read; where all are equal each is 1. ``s`` of a hit that was not read is normalised the same way and
     its ``r`` is 0, as that of the worst that was: with a ``weight`` of 1 it keeps its place behind them. Equal scores stay in
     the order that they came in.
     """
-    if not logits:
+    if not given:
         return list(ranked.hits)
     before = {hit.key: _unweighed(hit.score, ranked.factors.get(hit.key, 1.0)) for hit in ranked.hits}
-    read = [before[key] for key in logits if key in before]
+    read = [before[key] for key in given if key in before]
     low, high = min(read), max(read)
-    worst, best = min(logits.values()), max(logits.values())
+    worst, best = min(given.values()), max(given.values())
     blended = []
     for hit in ranked.hits:
-        logit = logits.get(hit.key)
-        fitting = 0.0 if logit is None else _scaled(logit, worst, best)
+        own = given.get(hit.key)
+        fitting = 0.0 if own is None else _scaled(own, worst, best)
         score = (1.0 - weight) * _scaled(before[hit.key], low, high) + weight * fitting
-        blended.append(replace(hit, score=times(score, ranked.factors.get(hit.key, 1.0)), rerank=logit))
+        blended.append(replace(hit, score=times(score, ranked.factors.get(hit.key, 1.0)), rerank=own))
     return sorted(blended, key=lambda hit: -hit.score)
 
 

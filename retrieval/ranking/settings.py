@@ -35,7 +35,7 @@ class RankingSettings:
     document's score loses half of what age can take from it, which is ``recency_weight``; ``recency_field`` is where its date
     stands, a document field or one of the metadata. ``weights`` multiply the scores of the documents that they choose.
     ``collapse_threshold``: from which likeness of their texts results are shown as one: 1 = the same words, 0 = never.
-    ``rerank``: whether the cross-encoder reorders the first ``rerank_depth`` where the caller does not say, and
+    ``rerank``: whether the reranker reorders the first ``rerank_depth`` where the caller does not say, and
     ``rerank_weight`` its share of the new score. ``expand``: chunks on either side that a writer of answers is given with
     each passage.
     """
@@ -49,7 +49,7 @@ class RankingSettings:
     weights: tuple[DocumentWeight, ...] = ()
     collapse_threshold: float = 0.0
     rerank: bool = False
-    rerank_depth: int = 50
+    rerank_depth: int = 20
     rerank_weight: float = 0.5
     expand: int = 0
 

@@ -371,6 +371,10 @@ def test_how_a_collection_ranks(shell: Shell, ingested: dict[str, Any]) -> None:
         assert refused.returncode == 2
         assert "anking" in refused.stderr
     assert "no reranker is configured" in one_line(shell("search", "leave", "--rerank"), 2)
+    read = shell("search", "days of leave", "--rerank", "--json", FOOTNOTE_RERANKER="late-interaction").stdout
+    scores = [result["scores"]["rerank"] for result in json.loads(read)["results"]]
+    assert scores
+    assert all(0.0 < score <= 1.0 for score in scores)
     assert "reranker: ./gone is not a folder" in one_line(shell("search", "leave", FOOTNOTE_RERANKER="./gone"), 2)
     wide = shell.json("search", "days of leave", "--top-k", "1", "--expand", "3")["results"][0]
     assert wide["text"] in wide["context"]["text"]

@@ -132,7 +132,7 @@ RANKED_BY = {
     "weights": [],
     "collapse_threshold": 0.0,
     "rerank": False,
-    "rerank_depth": 50,
+    "rerank_depth": 20,
     "rerank_weight": 0.5,
     "expand": 0,
 }

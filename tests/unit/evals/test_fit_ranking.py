@@ -1,9 +1,11 @@
 """Fitting on candidates that are made up, so that the right weights are known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 
 from evals.cross_validation import FOLDS
@@ -26,6 +28,7 @@ class Source:
     loaded: list[int] = field(default_factory=list)
     asked: list[Access] = field(default_factory=list)
     age_days: int = 0
+    reranker: Any = None
 
     def candidates(self, query: str, *, collection: str, access: Access) -> tuple[Found, int]:
         self.asked.append(access)
@@ -129,3 +132,61 @@ def test_both_fusions_and_all_weights_are_tried_and_age_where_it_counts():
     found = fit(Source(age_days=100), current=aged)
     assert found.verdict == "PASS"
     assert set(found.chosen) == {"fusion", "dense_weight", "recency_weight"}
+
+
+class Reading:
+    """Prefers the passage of a question's evidence, or any other; keeps what it was given to read."""
+
+    name = "reading"
+
+    def __init__(self, *, right: bool = True) -> None:
+        self.right = right
+        self.read: list[tuple[str, int]] = []
+
+    def score(self, query: str, texts: Sequence[str], /) -> Any:
+        self.read.append((query, len(texts)))
+        wanted = f"about {query}"
+        return np.array([float((text == wanted) == self.right) for text in texts], dtype=np.float32)
+
+
+class Written(Source):
+    """Both legs find the evidence behind another document, and its text says what it is about."""
+
+    def candidates(self, query: str, *, collection: str, access: Access) -> tuple[Found, int]:
+        number = 2000 + int(query.removeprefix("question "))
+        scores = {1003: 1.0, number: 0.8, 1004: 0.1}
+        return Found(scores, scores, {key: (f"d{key}", 0) for key in scores}, 1.0, collection=collection), 200
+
+    def passages(self, hits: Sequence[Hit], access: Access) -> Sequence[Passage]:
+        return [
+            replace(passage, text=f"about question {hit.key - 2000}")
+            for hit, passage in zip(hits, super().passages(hits, access), strict=True)
+        ]
+
+
+def test_a_rerankers_share_is_fitted_too():
+    reranker = Reading()
+    found = fit(Written(reranker=reranker))
+    assert (found.verdict, found.chosen["rerank"]) == ("PASS", True)
+    assert found.current == {"fusion": "min_max", "dense_weight": 0.5, "rerank": False, "rerank_weight": 0.5}
+    # .7 / .9 of what the first has: (1 - w) * .778 + w > 1 - w from w = .2 on, and of equals the first is taken.
+    assert found.chosen["rerank_weight"] == 0.2
+    assert found.ndcg[1] == 1.0
+    # The passages of a question are the same for all weights, and read once.
+    assert reranker.read == [(f"question {n}", 3) for n in range(MIN_ITEMS)]
+
+
+def test_a_reranker_that_harms_is_not_chosen_and_one_in_force_is_turned_off():
+    found = fit(Written(reranker=Reading(right=False)))
+    assert (found.verdict, found.chosen["rerank"]) == ("INCONCLUSIVE", False)
+    found = fit(Written(reranker=Reading(right=False)), current=RankingSettings(rerank=True))
+    assert (found.verdict, found.current["rerank"], found.chosen["rerank"]) == ("PASS", True, False)
+
+
+def test_what_is_tried_with_a_reranker():
+    current = RankingSettings()
+    assert len(variants(current, reranker=True)) == len(variants(current)) + 10
+    reranked = variants(RankingSettings(rerank=True), reranker=True)
+    assert [(each.rerank, each.rerank_weight) for each in reranked[:3]] == [(True, 0.5), (False, 0.5), (True, 0.1)]
+    assert {(each.fusion, each.dense_weight) for each in reranked} == {("min_max", 0.5)}
+    assert len(reranked) == 11

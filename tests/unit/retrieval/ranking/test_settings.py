@@ -14,7 +14,7 @@ GIVEN = {
     "weights": [{"filter": {"department": "hr"}, "weight": 1.5}],
     "collapse_threshold": 0.9,
     "rerank": True,
-    "rerank_depth": 20,
+    "rerank_depth": 30,
     "rerank_weight": 1,
     "expand": 2,
 }
