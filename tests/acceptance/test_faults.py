@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.database import Database, open_database
-from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Job, JobItem, Vector
+from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Generation, Job, JobItem, Vector
 from ingest.jobs import FINISHED
 
 SEED = 20260702
@@ -210,3 +210,43 @@ def test_an_ingest_command_that_is_killed(tmp_path: Path, opened: Database) -> N
     with opened.read() as session:
         check_nothing_is_lost_doubled_or_left_over(session)
         assert {d.version for d in session.scalars(select(Document))} == {1}
+
+
+@pytest.mark.timeout(600)
+def test_a_server_that_is_killed_while_it_cuts_a_collection_again(tmp_path: Path, opened: Database) -> None:
+    wanted = {"strategy": "size", "target_tokens": 40}
+    names = [f"d{n:02}.md" for n in range(DOCUMENTS)]
+    with running_service(tmp_path) as service, Client(service.url) as client:
+        for name in names:
+            client.store("default", name, text(name, 0) * 8)
+        before = {name: client.ok("GET", address("default", name))["chunks"] for name in names}
+        job_id = client.ok("PATCH", "/v1/collections/default", json={"chunking": wanted})["job_id"]
+        while not _cut_beside(opened):
+            time.sleep(0.01)
+        kill(service)
+    begun = _cut_beside(opened)
+    assert 0 < begun < DOCUMENTS, "the kill fell into no work: the test would prove nothing"
+    with opened.read() as session:
+        live = {document.external_id: document.chunk_count for document in session.scalars(select(Document))}
+    assert live == before
+    with running_service(tmp_path) as service, Client(service.url) as client:
+        job = client.job(job_id)
+        assert (job["status"], job["counts"]["modified"]) == ("succeeded", DOCUMENTS)
+        assert client.ok("GET", "/v1/collections/default")["chunking"]["target_tokens"] == 40
+        after = {name: client.ok("GET", address("default", name)) for name in names}
+        assert all(document["chunks"] > before[name] for name, document in after.items())
+        assert {document["version"] for document in after.values()} == {1}
+        assert client.ok("GET", "/v1/integrity")["ok"] is True
+        assert client.found("default", "About d07.md", filter={"external_id": "d07.md"})
+    with opened.read() as session:
+        built = session.scalars(select(Generation).order_by(Generation.number)).all()
+        assert [(row.number, row.state) for row in built] == [(1, "retired"), (2, "live")]
+        count = func.count(ChunkRow.document_id.distinct())
+        sets = session.execute(select(ChunkRow.chunk_set, count).group_by(ChunkRow.chunk_set)).all()
+        assert sorted(map(tuple, sets)) == [(1, DOCUMENTS), (2, DOCUMENTS)]
+
+
+def _cut_beside(database: Database) -> int:
+    """How many documents have chunks in a set besides the live one."""
+    with database.read() as session:
+        return session.scalar(select(func.count(ChunkRow.document_id.distinct())).where(ChunkRow.chunk_set == 2)) or 0
