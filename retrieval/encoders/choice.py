@@ -17,7 +17,7 @@ import torch
 from infra.errors import SettingsError
 from retrieval.encoders.cache import Record, dependencies, folder_of, keep, read_kept
 from retrieval.encoders.calibration import Calibration
-from retrieval.encoders.runtime import Runtime
+from retrieval.encoders.runtime import Runtime, TokenRuntime
 from retrieval.encoders.sentence import SentenceEncoder
 from retrieval.encoders.torch import TorchRuntime
 
@@ -98,6 +98,55 @@ def choose_int8(
             f" {plain_name.partition('@')[0]!r}."
         )
     return _in_openvino(network, documents)
+
+
+def choose_token_runtime(model: SentenceTransformer, name: str, runtime: Runtime, cache: Path | None) -> TokenRuntime:
+    """What gives the vectors of tokens: OpenVINO where ``runtime`` is it and they come out as PyTorch's, else PyTorch.
+
+    The network is kept under ``cache``, if given, beside that of ``name``.
+    """
+    plain = TorchRuntime(model, torch.device(model.device))
+    if runtime.name != "openvino":
+        return plain
+    kept_as = f"{name}-tokens"
+    depends_on = dependencies(kept_as)
+    folder = None if cache is None else folder_of(cache, kept_as, depends_on)
+    known = None if folder is None else read_kept(folder)
+    if known is None:
+        known = _convert_tokens(model, name, plain, depends_on)
+        if folder is not None:
+            keep(folder, *known)
+    record, network = known
+    if network is None:
+        log.warning("token vectors are made in PyTorch", encoder=name, reason=record.reason)
+        return plain
+    from retrieval.encoders.openvino import OpenVinoTokens  # noqa: PLC0415 - not there on every platform
+
+    return OpenVinoTokens(network)
+
+
+def _convert_tokens(
+    model: SentenceTransformer, name: str, plain: TorchRuntime, depends_on: dict[str, str]
+) -> tuple[Record, Network | None]:
+    from retrieval.encoders.openvino import OpenVinoTokens, Unconvertible, convert  # noqa: PLC0415 - see above
+
+    theirs = SentenceEncoder(model, name, plain)
+    texts = _probes(theirs)
+    reference = theirs.token_vectors(texts, kind="query")
+    try:
+        network = convert(model, "token_embeddings")
+        ours = SentenceEncoder(model, name, plain, lambda: OpenVinoTokens(network))
+        found = ours.token_vectors(texts)
+    except (Unconvertible, RuntimeError) as error:
+        reason = f"they cannot be converted ({' '.join(str(error).split())[:200]})"
+        return Record("torch", depends_on, reason=reason), None
+    each = [(a.vectors * b.vectors).sum(axis=1) for a, b in zip(found, reference, strict=True)]
+    # The mean, as single tokens that say nothing may turn further in bfloat16.
+    cosines = {"token": round(float(np.concatenate(each).mean()), 6)}
+    if not cosines["token"] >= _DOCUMENT_COSINE:
+        reason = f"they differ from PyTorch's (cosine {cosines['token']:.4f})"
+        return Record("torch", depends_on, cosines, reason=reason), None
+    return Record("openvino", depends_on, cosines), network
 
 
 def _in_openvino(network: Network, documents: Network | None = None) -> Runtime:

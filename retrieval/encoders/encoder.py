@@ -148,7 +148,7 @@ def load_encoder(
     published file.
     """
     # Imported here because PyTorch takes seconds, and a command line that does not encode need not wait for it.
-    from retrieval.encoders.choice import choose_int8, choose_runtime  # noqa: PLC0415
+    from retrieval.encoders.choice import choose_int8, choose_runtime, choose_token_runtime  # noqa: PLC0415
     from retrieval.encoders.sentence import SentenceEncoder, load_model, weights_hash  # noqa: PLC0415
 
     if name_or_path in (DEFAULT_ENCODER, INT8_ENCODER):
@@ -169,7 +169,8 @@ def load_encoder(
                 )
             both = hashlib.sha256(f"{digest} {_file_sha256(INT8_CALIBRATION)}".encode()).hexdigest()
             int8_name = f"{INT8_ENCODER}@{both[:8]}"
-            return SentenceEncoder(model, int8_name, choose_int8(model, (name, int8_name), calibration, runtime, cache))
+            chosen = choose_int8(model, (name, int8_name), calibration, runtime, cache)
+            return SentenceEncoder(model, int8_name, chosen, lambda: choose_token_runtime(model, name, chosen, cache))
     else:
         path = Path(name_or_path).expanduser()
         local = path.is_dir()
@@ -180,7 +181,8 @@ def load_encoder(
             )
         model = load_model(str(path) if local else name_or_path, local=local)
         name = f"{path.resolve().name if local else name_or_path}@{weights_hash(model)}"
-    return SentenceEncoder(model, name, choose_runtime(model, name, runtime, cache))
+    chosen = choose_runtime(model, name, runtime, cache)
+    return SentenceEncoder(model, name, chosen, lambda: choose_token_runtime(model, name, chosen, cache))
 
 
 def stem_of(name_or_path: str) -> str:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ _EXAMPLE = ["a text", "and a longer one, so that one of the two is padded"]
 
 # A converted model: ``openvino.Model``, which other files keep and hand back without knowing the library.
 Network: TypeAlias = "openvino.Model"
+Output = Literal["sentence_embedding", "token_embeddings"]
 
 
 class Unconvertible(Exception):  # noqa: N818 - an answer, not an error for a caller
@@ -80,6 +81,27 @@ class OpenVinoRuntime:
         return (self._exact if exact else self._fast).infer(arrays)
 
 
+class OpenVinoTokens:
+    """Implements ``TokenRuntime`` with a network that ``convert`` made for tokens: all threads for one batch after another."""
+
+    batch_tokens = _BATCH_TOKENS
+
+    def __init__(self, model: Network) -> None:
+        core = import_openvino().Core()
+        hints = {"ENABLE_CPU_PINNING": False, "PERFORMANCE_HINT": "LATENCY"}
+        native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._exact = _Requests(core.compile_model(model, "CPU", hints | {"INFERENCE_PRECISION_HINT": "f32"}))
+        self._fast = self._exact
+        if native:
+            self._fast = _Requests(core.compile_model(model, "CPU", hints | {"INFERENCE_PRECISION_HINT": "bf16"}))
+        self._inputs = [port.get_any_name() for port in model.inputs]
+
+    def run_tokens(self, features: Mapping[str, Any], *, exact: bool) -> NDArray[np.float32]:
+        """See ``TokenRuntime``."""
+        arrays = {name: features[name].numpy() for name in self._inputs}
+        return (self._exact if exact else self._fast).infer(arrays)
+
+
 class _Requests:
     """As many inference requests as a compiled model runs side by side; further callers wait for one."""
 
@@ -99,25 +121,28 @@ class _Requests:
             self._free.put(request)
 
 
-class _UnitVector(torch.nn.Module):
-    """The model from token ids to the unit vector, as one function of tensors."""
+class _UnitVectors(torch.nn.Module):
+    """The model from token ids to unit vectors, as one function of tensors."""
 
-    def __init__(self, model: SentenceTransformer, names: Sequence[str], constants: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model: SentenceTransformer, output: Output, names: Sequence[str], constants: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         self._model = model
+        self._output = output
         self._names = tuple(names)
         self._constants = dict(constants)
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         features = dict(zip(self._names, tensors, strict=True)) | self._constants
-        embedding = self._model(features)["sentence_embedding"].float()
-        return torch.nn.functional.normalize(embedding, p=2, dim=1)
+        return torch.nn.functional.normalize(self._model(features)[self._output].float(), p=2, dim=-1)
 
 
-def convert(model: SentenceTransformer) -> Network:
+def convert(model: SentenceTransformer, output: Output = "sentence_embedding") -> Network:
     """``model`` as an OpenVINO network of any batch size and length; needs no network.
 
-    Raises ``Unconvertible`` with the reason.
+    It gives the texts' unit vectors or, with ``token_embeddings``, those of their tokens. Raises ``Unconvertible`` with the
+    reason.
     """
     ov = import_openvino()
     example = model.preprocess(_EXAMPLE)
@@ -132,7 +157,7 @@ def convert(model: SentenceTransformer) -> Network:
         with warnings.catch_warnings():
             # Tracing warns of each Python branch it cannot see; the result is compared with the original instead.
             warnings.simplefilter("ignore")
-            network = _UnitVector(model, list(tensors), constants)
+            network = _UnitVectors(model, output, list(tensors), constants)
             converted: Network = ov.convert_model(network, example_input=tuple(tensors.values()))
     except Exception as error:  # tracing runs the model's own code, which may raise anything
         raise Unconvertible(f"{type(error).__name__}: {str(error).strip()}") from error

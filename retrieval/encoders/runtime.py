@@ -51,6 +51,22 @@ class Runtime(Protocol):
         ...
 
 
+class TokenRuntime(Protocol):
+    """Turns tokenized texts into unit vectors of their tokens. May be called from several threads."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """See ``Runtime``."""
+        ...
+
+    def run_tokens(self, features: Mapping[str, Any], *, exact: bool) -> NDArray[np.float32]:
+        """Unit vectors of a batch's tokens, padding included, shape ``(texts, longest, dim)``; ``exact`` as ``Runtime.run``.
+
+        Raises ``KeyError`` where the model has none.
+        """
+        ...
+
+
 def batches_of(lengths: Sequence[int], batch_tokens: int, most: int) -> list[NDArray[np.intp]]:
     """Indices of texts in batches of like length, longest first, of at most ``most`` texts and ``batch_tokens`` tokens.
 

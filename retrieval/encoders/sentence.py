@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from infra.errors import SettingsError
-from retrieval.encoders.runtime import Runtime, batches_of, run_in_halves, run_in_parts
+from retrieval.encoders.runtime import Runtime, TokenRuntime, batches_of, run_in_halves, run_in_parts
 from retrieval.encoders.token_vectors import NoTokenVectors, TokenVectors
 from retrieval.encoders.tokens import TokenIds
 from retrieval.encoders.torch import TorchRuntime
@@ -34,13 +34,24 @@ _QUERY_BATCH_TOKENS = 2048
 
 
 class SentenceEncoder:
-    """Implements ``Encoder``: the model's tokenizer and prompts around a runtime; make one with ``load_encoder``."""
+    """Implements ``Encoder`` and ``TokenEncoder``: the model's tokenizer and prompts around a runtime.
 
-    def __init__(self, model: SentenceTransformer, name: str, runtime: Runtime) -> None:
+    Make one with ``load_encoder``. ``tokens`` is asked for the runtime of token vectors when the first of them are wanted.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        name: str,
+        runtime: Runtime,
+        tokens: Callable[[], TokenRuntime] | None = None,
+    ) -> None:
         self._model = model
         self._name = name
         self._runtime = runtime
-        self._torch = runtime if isinstance(runtime, TorchRuntime) else TorchRuntime(model, torch.device(model.device))
+        self._open_token_runtime = tokens or (lambda: TorchRuntime(model, torch.device(model.device)))
+        self._token_runtime: TokenRuntime | None = None
+        self._opening = threading.Lock()
         self._query_prompt = model.prompts.get("query") or ""
         self._document_prompt = model.prompts.get("document") or model.prompts.get("passage") or ""
         # Preprocessing sets truncation and padding on the model's tokenizer.
@@ -137,22 +148,26 @@ class SentenceEncoder:
         return self._tokens.count(texts)
 
     def token_vectors(self, texts: Sequence[str], *, kind: Kind = "document") -> list[TokenVectors]:
-        """See ``TokenEncoder``; by PyTorch, whatever runtime the texts' own vectors have."""
-        found: list[TokenVectors | None] = [None] * len(texts)
+        """See ``TokenEncoder``."""
         if not texts:
             return []
-        lengths = [min(len(text), self._window) for text in texts]
-        for batch in batches_of(lengths, self._torch.batch_tokens, _MOST_TEXTS):
-            parts = run_in_parts(lambda part: self._tokens_of([texts[place] for place in part], kind), batch)
+        with self._opening:
+            if self._token_runtime is None:
+                self._token_runtime = self._open_token_runtime()
+        runtime = self._token_runtime
+        found: list[TokenVectors | None] = [None] * len(texts)
+        lengths = [min(count, self._window) for count in self.count_tokens(texts)]
+        for batch in batches_of(lengths, runtime.batch_tokens, _MOST_TEXTS):
+            parts = run_in_parts(lambda part: self._tokens_of(runtime, [texts[place] for place in part], kind), batch)
             for place, tokens in zip(batch, itertools.chain(*parts), strict=True):
                 found[place] = tokens
         return [tokens for tokens in found if tokens is not None]
 
-    def _tokens_of(self, texts: Sequence[str], kind: Kind) -> list[TokenVectors]:
+    def _tokens_of(self, runtime: TokenRuntime, texts: Sequence[str], kind: Kind) -> list[TokenVectors]:
         features = self._features(texts, kind)
         try:
             ids, mask = features["input_ids"].numpy(), features["attention_mask"].numpy()
-            vectors = self._torch.run_tokens(features, exact=kind == "query")
+            vectors = runtime.run_tokens(features, exact=kind == "query")
         except KeyError as missing:
             raise NoTokenVectors(self._name) from missing
         kept = mask.astype(bool) & ~np.isin(ids, self._model.tokenizer.all_special_ids)

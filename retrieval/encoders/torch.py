@@ -17,7 +17,7 @@ _GPU_BATCH_TOKENS = 65536
 
 
 class TorchRuntime:
-    """Implements ``Runtime`` with the module as it was loaded.
+    """Implements ``Runtime`` and ``TokenRuntime`` with the module as it was loaded.
 
     Documents are encoded by autocast in bfloat16 where the CPU or GPU multiplies it natively, in float16 on other GPUs
     (normalisations stay float32): a cosine of at least .9999 to float32. ``exact`` is float32.
@@ -47,7 +47,7 @@ class TorchRuntime:
         return self._unit_vectors(features, "sentence_embedding", exact=exact)
 
     def run_tokens(self, features: Mapping[str, Any], *, exact: bool) -> NDArray[np.float32]:
-        """Unit vectors of a batch's tokens, shape ``(texts, longest, dim)``; raises ``KeyError`` where the model has none."""
+        """See ``TokenRuntime``."""
         return self._unit_vectors(features, "token_embeddings", exact=exact)
 
     def _unit_vectors(self, features: Mapping[str, Any], output: str, *, exact: bool) -> NDArray[np.float32]:

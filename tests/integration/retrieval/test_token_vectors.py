@@ -11,24 +11,36 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from infra.errors import SettingsError
-from retrieval.encoders.encoder import HashingEncoder, load_encoder
+from retrieval.encoders import choice
+from retrieval.encoders.encoder import HashingEncoder, RuntimeName, load_encoder
+from retrieval.encoders.openvino import OpenVinoTokens
 from retrieval.encoders.sentence import SentenceEncoder
 from retrieval.encoders.token_vectors import TokenEncoder
+from retrieval.encoders.torch import TorchRuntime
 from retrieval.ranking.reranker import load_reranker
 
 TEXTS = ["Unused leave lapses on 31 March.", "", "café au lait", "Visitors park in bay 7. " * 200]
 
 
 @pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    found = load_encoder()
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def load(runtime: RuntimeName, cache: Path) -> SentenceEncoder:
+    found = load_encoder(runtime=runtime, cache=cache)
     assert isinstance(found, SentenceEncoder)
     return found
 
 
+@pytest.fixture(scope="module", params=["torch", "openvino"])
+def encoder(request: pytest.FixtureRequest, cache: Path) -> SentenceEncoder:
+    return load(request.param, cache)
+
+
 def test_vectors_are_those_of_the_library_and_unit_long(encoder: SentenceEncoder) -> None:
     model = encoder._model
-    for kind, least in (("query", 0.9999), ("document", 0.999)):
+    for kind, least in (("query", 0.9999), ("document", 0.99)):
         for text, found in zip(TEXTS, encoder.token_vectors(TEXTS, kind=kind), strict=True):
             own = model.encode(text, output_value="token_embeddings", convert_to_numpy=False).cpu().numpy()[1:-1]
             assert found.ids.shape == (len(own),)
@@ -46,6 +58,25 @@ def test_tokens_are_the_texts_without_special_ones_up_to_the_window(encoder: Sen
     assert encoder.token_vectors([]) == []
     # Of what the vocabulary does not have nothing is known: two such signs are no match.
     assert len(encoder.token_vectors(["😀"])[0].ids) == 0
+
+
+def test_the_network_for_tokens_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load("openvino", cache).token_vectors(TEXTS)
+    monkeypatch.setattr(choice, "_convert_tokens", None)
+    again = load("openvino", cache)
+    assert all(np.array_equal(a.vectors, b.vectors) for a, b in zip(again.token_vectors(TEXTS), expected, strict=True))
+    assert isinstance(again._token_runtime, OpenVinoTokens)
+
+
+def test_where_openvino_comes_out_otherwise_pytorch_makes_them(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load("openvino", cache)
+    monkeypatch.setattr(choice, "_DOCUMENT_COSINE", 1.1)
+    runtime = choice.choose_token_runtime(encoder._model, encoder.name, encoder._runtime, tmp_path)
+    assert isinstance(runtime, TorchRuntime)
+    (record,) = tmp_path.glob("encoder/*-tokens-*/record.json")
+    assert "they differ from PyTorch's (cosine " in record.read_text("utf-8")
 
 
 def test_a_model_without_token_vectors_is_refused_in_one_sentence(tmp_path: Path) -> None:
