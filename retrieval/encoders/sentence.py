@@ -59,8 +59,9 @@ class SentenceEncoder:
         self._tokens = TokenIds(model)
         stated = model.max_seq_length
         self._window = int(stated) if stated and math.isfinite(stated) else _UNSTATED_WINDOW
-        empty, prompt = self.count_tokens(["", self._document_prompt])
-        self._max_tokens = self._window - (prompt - empty)
+        empty, query, document = self.count_tokens(["", self._query_prompt, self._document_prompt])
+        self._prompt_tokens: dict[Kind, int] = {"query": query - empty, "document": document - empty}
+        self._max_tokens = self._window - self._prompt_tokens["document"]
         self._dim = len(self.encode(["dimension"], kind="query")[0])
 
     @property
@@ -156,7 +157,8 @@ class SentenceEncoder:
                 self._token_runtime = self._open_token_runtime()
         runtime = self._token_runtime
         found: list[TokenVectors | None] = [None] * len(texts)
-        lengths = [min(count, self._window) for count in self.count_tokens(texts)]
+        prompt = self._prompt_tokens[kind]
+        lengths = [min(prompt + count, self._window) for count in self.count_tokens(texts)]
         for batch in batches_of(lengths, runtime.batch_tokens, _MOST_TEXTS):
             parts = run_in_parts(lambda part: self._tokens_of(runtime, [texts[place] for place in part], kind), batch)
             for place, tokens in zip(batch, itertools.chain(*parts), strict=True):
@@ -170,7 +172,9 @@ class SentenceEncoder:
             vectors = runtime.run_tokens(features, exact=kind == "query")
         except KeyError as missing:
             raise NoTokenVectors(self._name) from missing
-        kept = mask.astype(bool) & ~np.isin(ids, self._model.tokenizer.all_special_ids)
+        of_text = mask.astype(bool) & ~np.isin(ids, self._model.tokenizer.all_special_ids)
+        # The prompt says the same of every text.
+        kept = [np.flatnonzero(row)[self._prompt_tokens[kind] :] for row in of_text]
         return [TokenVectors(ids[row, own], vectors[row, own]) for row, own in enumerate(kept)]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
@@ -58,6 +59,23 @@ def test_tokens_are_the_texts_without_special_ones_up_to_the_window(encoder: Sen
     assert encoder.token_vectors([]) == []
     # Of what the vocabulary does not have nothing is known: two such signs are no match.
     assert len(encoder.token_vectors(["😀"])[0].ids) == 0
+
+
+def test_the_models_prompts_are_in_the_context_and_not_among_the_tokens(cache: Path) -> None:
+    model = load("torch", cache)._model
+    plain = SentenceEncoder(model, "plain", TorchRuntime(model, torch.device("cpu")))
+    model.prompts = {"query": "query: ", "document": "passage: "}
+    try:
+        prompted = SentenceEncoder(model, "prompted", TorchRuntime(model, torch.device("cpu")))
+        for kind in ("query", "document"):
+            (bare,), (found,) = (encoder.token_vectors(TEXTS[:1], kind=kind) for encoder in (plain, prompted))
+            assert found.ids.tolist() == bare.ids.tolist()
+            likeness = (found.vectors * bare.vectors).sum(axis=1)
+            assert likeness.min() > 0.5
+            assert likeness.max() < 0.9999
+        assert len(prompted.token_vectors(TEXTS)[3].ids) == prompted.max_tokens - 2
+    finally:
+        model.prompts = {}
 
 
 def test_the_network_for_tokens_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
