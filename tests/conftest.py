@@ -11,7 +11,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
 # What these assert is told in full, as in a test.
-pytest.register_assert_rewrite("index_machine", "index_model")
+pytest.register_assert_rewrite("document_machine", "index_machine", "index_model")
 
 pytest_plugins = [
     "model_server",
