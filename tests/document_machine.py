@@ -96,7 +96,8 @@ class DocumentMachine(RuleBasedStateMachine):
 
     @property
     def files(self):
-        return IndexFiles(self.database, self.encoder, self.index_folder)
+        folder = self.index_folder if self.implementation.in_files else None
+        return IndexFiles(self.database, self.encoder, folder)
 
     def _open(self):
         views, writer = self.implementation.open(self.encoder), FakeWriter()

@@ -29,8 +29,8 @@ from retrieval.dense.report import RecallTarget
 from retrieval.generations import build as building
 from retrieval.generations import indexing, switch
 from retrieval.generations.chunk_sets import lacking
-from retrieval.generations.indexing import merge
-from retrieval.generations.states import generations, numbered, remove_unused
+from retrieval.generations.indexing import merge, tidy
+from retrieval.generations.states import generations, numbered
 from retrieval.generations.switch import drop
 
 NO_GENERATION = 99
@@ -113,7 +113,9 @@ class IndexMachine(DocumentMachine):
     def merge(self):
         live = self.generations.live if self.generations.live in self.generations.states else None
         made = merge(self.files, COLLECTION)
-        assert made is not None
+        assert (made is not None) == self.implementation.in_files
+        if made is None:
+            return
         if live is None:
             self._built(made["generation"], made["state"], self.generations.content)
         else:
@@ -176,7 +178,7 @@ class IndexMachine(DocumentMachine):
                 dropped = drop(session, collection, number)
                 self.seen["dropped another encoder's"] += dropped.encoder != self.model.encoder.name
                 self.generations.drop(number)
-            remove_unused(self.files.folder, session)
+            tidy(self.files, session)
             kept = {collection.chunk_set, *(row.chunk_set for row in generations(session, collection))}
         if state not in (None, "live") and dropped.chunk_set not in kept:
             self.implementation.drop_set(dropped.encoder, dropped.chunk_set)
@@ -244,7 +246,7 @@ class IndexMachine(DocumentMachine):
     @rule(which=st.integers(0, 100), kind=st.sampled_from(["cut", "file", "folder", "manifest"]))
     def damage_files(self, which, kind):
         """Files are lost or cut short; whoever has them mapped goes on with them."""
-        folders = [path for path in sorted(self.files.folder.glob("*/*")) if path.suffix != ".building"]
+        folders = [path for path in sorted(self.index_folder.glob("*/*")) if path.suffix != ".building"]
         if not folders:
             return
         folder = folders[which % len(folders)]

@@ -68,12 +68,14 @@ def _counted(real: Callable[..., Any], name: str, called: list[str], call: int, 
 
 class Implementation(Protocol):
     """Opens an index over a database, as each process has one. ``exact``: its BM25 is that of the index in memory.
+    ``in_files``: its generations have files.
 
     ``others`` are the encoders that collections may have besides that of the process.
     """
 
     name: str
     exact: bool
+    in_files: bool
 
     def __init__(self, database: Database, others: OtherEncoders, folder: Path, url: str | None) -> None: ...
 
@@ -100,7 +102,7 @@ _FOLLOWING: Sequence[Point] = (
 
 @dataclass(slots=True)
 class InMemory:
-    """Every process has all in memory: generations are built and promoted, and their files are not here."""
+    """Every process has all in memory: generations are chunks, without files."""
 
     database: Database
     others: OtherEncoders
@@ -108,6 +110,7 @@ class InMemory:
     url: str | None = None
     name = "memory"
     exact = True
+    in_files = False
 
     def open(self, encoder: Encoder) -> Views:
         return Index(self.database, encoder, others=self.others)
@@ -134,6 +137,7 @@ class InFiles:
     url: str | None = None
     name = "files"
     exact = True
+    in_files = True
 
     def open(self, encoder: Encoder) -> Views:
         return Index(self.database, encoder, self.folder, others=self.others)
@@ -166,7 +170,7 @@ class InFiles:
 
 @dataclass(slots=True)
 class InMilvus:
-    """One index in Milvus that all processes share; generations of files are nothing to it."""
+    """One index in Milvus that all processes share; generations are chunks, each set of them with an index."""
 
     database: Database
     others: OtherEncoders
@@ -174,6 +178,7 @@ class InMilvus:
     url: str | None = None
     name = "milvus-lite"
     exact = False
+    in_files = False
 
     def open(self, encoder: Encoder) -> Views:
         from retrieval.milvus.index import MilvusIndex
