@@ -13,8 +13,8 @@ from generation_model import Content
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from index_examples import CHUNKINGS, ENCODERS
-from index_model import COLLECTION
+from index_examples import CHUNKINGS, ENCODERS, IDS, documents
+from index_model import COLLECTION, DEPTH
 from indexes import killed_at
 from sqlalchemy import select
 
@@ -25,6 +25,7 @@ from ingest import chunk_set, generation
 from ingest.chunking import DEFAULT_CHUNKING
 from ingest.collections import get_collection
 from ingest.rechunk import rechunk
+from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
 from retrieval.generations import build as building
 from retrieval.generations import indexing, switch
@@ -186,6 +187,23 @@ class IndexMachine(DocumentMachine):
             embedded = set(session.scalars(select(Vector.encoder).distinct()))
             named = {row.encoder for row in generations(session, get_collection(session, COLLECTION))}
         assert embedded <= named | {self.model.encoder.name}
+
+    @rule(which=st.integers(0, 6), made=documents, id_=st.sampled_from(IDS))
+    def look_ahead(self, which, made, id_):
+        """Another process asks a generation that is not live, while a document changes."""
+        number = self._one(which)
+        if self.generations.states.get(number) not in ("ready", "retired"):
+            return
+        generation.complete(self.ingestion, COLLECTION, number)
+        ahead = replace(self._open(), generations={COLLECTION: number})
+        question = self._question("holiday", "dense", EVERYTHING, None, DEPTH)
+        result = self._ask(ahead, question)
+        assert result.index.generation == number
+        assert {passage.document.external_id for passage in result.passages} == self.model.documents.keys()
+        self._put({id_: made})
+        self._ask(ahead, question)
+        ahead.index.close()
+        self.seen["looked ahead"] += 1
 
     # Crashes
 

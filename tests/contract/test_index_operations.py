@@ -26,6 +26,7 @@ SEEN = {
     "a reader stopped",
     "promoted",
     "rolled back",
+    "looked ahead",
     "rechunked",
     "rechunked by a process of another encoder",
     "other chunks",
