@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from infra.tables import ChunkRow, Document, DocumentVersion, ExtractedText, Generation
-from ingest.chunk_rows import VectorVanished, store_chunks
+from ingest.chunk_rows import VectorVanished, note_put, store_chunks
 from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.elements import Element, ElementKind, ParsedDocument
 from ingest.embedding import encode_missing
@@ -45,13 +45,21 @@ class _Cut:
     chunks: tuple[PreparedChunk, ...]
 
 
-def fill(ingestion: Ingestion, collection: str, generation: Generation, progress: Progress = silent) -> int:
+def fill(
+    ingestion: Ingestion,
+    collection: str,
+    generation: Generation,
+    progress: Progress = silent,
+    *,
+    noted: bool = False,
+) -> int:
     """Give every document that lacks them chunks in the generation's set, and say how many did.
 
     Nothing is parsed, texts whose vectors are stored are not embedded again, and searches notice nothing. It can be stopped
     anywhere and called again. Documents that come or change meanwhile may be missed: call it again until it gives 0. As many
     batches are worked on side by side as the ingestion's pace says. ``progress`` is told, after each transaction, how many of
-    how many documents have their chunks. Raises ``Conflict`` where the encoder cannot be had.
+    how many documents have their chunks. With ``noted`` the change log has these documents, for an index that follows the set
+    already. Raises ``Conflict`` where the encoder cannot be had.
     """
     encoder = encoder_of(_Owner(collection, generation.encoder), ingestion.encoder, ingestion.others)
     settings = read_chunking(generation.chunking)
@@ -65,7 +73,7 @@ def fill(ingestion: Ingestion, collection: str, generation: Generation, progress
 
     def work(found: Sequence[tuple[str, int, ParsedDocument]]) -> None:
         nonlocal done
-        stored = _embed(ingestion, encoder, settings, generation.chunk_set, found)
+        stored = _embed(ingestion, encoder, settings, generation.chunk_set, found, noted)
         with turn:
             done += stored
             progress(done, max(done, total or 0))
@@ -88,6 +96,7 @@ def _embed(
     settings: ChunkingSettings,
     chunk_set: int,
     found: Sequence[tuple[str, int, ParsedDocument]],
+    noted: bool,
 ) -> int:
     """Cut, embed and store a batch; how many documents still were as they had been read."""
     made = [_Cut(id_, version, cut(parsed, encoder, settings)) for id_, version, parsed in found]
@@ -97,13 +106,13 @@ def _embed(
         vectors = encode_missing(ingestion.database, encoder, pieces, all_vectors=attempt > 0)
         try:
             with ingestion.turn, ingestion.database.write() as session:
-                return sum(_store(session, chunk_set, each, encoder.name, vectors) for each in made)
+                return sum(_store(session, chunk_set, each, encoder.name, vectors, noted) for each in made)
         except VectorVanished:
             continue
     raise RuntimeError("vectors kept vanishing while documents were embedded again")
 
 
-def _store(session: Session, chunk_set: int, made: _Cut, encoder: str, vectors: dict[str, bytes]) -> bool:
+def _store(session: Session, chunk_set: int, made: _Cut, encoder: str, vectors: dict[str, bytes], noted: bool) -> bool:
     document = session.get(Document, made.document_id)
     if document is None or document.version != made.version:
         return False
@@ -111,6 +120,8 @@ def _store(session: Session, chunk_set: int, made: _Cut, encoder: str, vectors: 
     if session.scalar(there.limit(1)) is not None:
         return False
     store_chunks(session, document, chunk_set, made.chunks, encoder, vectors)
+    if noted:
+        note_put(session, document)
     return True
 
 
@@ -126,7 +137,7 @@ def fill_the_rest(session: Session, ingestion: Ingestion, collection: str, gener
     pieces = [piece for each in made for piece in each.chunks]
     vectors = encode_missing(ingestion.database, encoder, pieces)
     for each in made:
-        _store(session, generation.chunk_set, each, encoder.name, vectors)
+        _store(session, generation.chunk_set, each, encoder.name, vectors, noted=True)
 
 
 def _parsed(document: Document, stored: ExtractedText) -> ParsedDocument:

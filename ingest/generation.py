@@ -85,7 +85,7 @@ def complete(ingestion: Ingestion, collection: str, number: int) -> None:
         chosen = states.numbered(session, row, number)
         live = chosen.chunk_set == row.chunk_set
     if not live:
-        _fill(ingestion, collection, chosen, silent)
+        _complete(ingestion, collection, chosen)
 
 
 def _content(
@@ -93,8 +93,11 @@ def _content(
 ) -> ChunkSet | None:
     """The chunk set that has to be made, or ``None`` where the live one is what is asked for."""
     wanted = chunking or read_chunking(collection.chunking)
-    # Without settings the live chunks are taken as they are, by whatever defaults they were cut once.
-    cut_so = chunking is None or not has_documents_cut_otherwise(session, collection, wanted)
+    # Without settings the live chunks are taken as they are, by whatever defaults they were cut once. With settings, those of
+    # the collection must be the same, too: documents that come are cut with them.
+    cut_so = chunking is None or (
+        wanted == read_chunking(collection.chunking) and not has_documents_cut_otherwise(session, collection, wanted)
+    )
     if collection.encoder in (None, encoder) and cut_so:
         return None
     settings = collection.chunking if chunking is None else chunking.as_json()
@@ -103,6 +106,12 @@ def _content(
 
 def _fill(ingestion: Ingestion, collection: str, generation: Generation, progress: Progress) -> None:
     while fill(ingestion, collection, generation, progress):
+        pass
+
+
+def _complete(ingestion: Ingestion, collection: str, generation: Generation) -> None:
+    """Fill a set that may have an index already: what it lacked is new to that."""
+    while fill(ingestion, collection, generation, noted=True):
         pass
 
 
@@ -119,7 +128,7 @@ def _switch(
             chosen = find(session, row)
             another_set = chosen.chunk_set != row.chunk_set
         if another_set:
-            _fill(ingestion, collection, chosen, silent)
+            _complete(ingestion, collection, chosen)
         attempts += 1
         try:
             with ingestion.database.write() as session:

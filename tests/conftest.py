@@ -11,7 +11,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fixtures' modules lie beside this file, and are no package
 # What these assert is told in full, as in a test.
-pytest.register_assert_rewrite("index_machine", "index_model")
+pytest.register_assert_rewrite("document_machine", "index_machine", "index_model")
 
 pytest_plugins = [
     "model_server",
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=8, help="how often the fault run of a sync kills its process")
     parser.addoption("--switches", type=int, default=100, help="how often generations are switched under load")
     parser.addoption(
-        "--operations", type=int, help="how many random operations each index has to stand, 500 if not said"
+        "--operations", type=int, help="how many random operations each index has to stand, 200 or 400 if not said"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import threading
@@ -26,10 +27,13 @@ DIM = 64
 
 
 class FakeEncoder:
-    """Each word has a direction by its hash; a text is the normalised sum. ``texts`` are those encoded as documents."""
+    """Each word has a direction by its hash; a text is the normalised sum. ``texts`` are those encoded as documents.
 
-    def __init__(self, name: str = "fake", max_tokens: int = 64) -> None:
-        self.name, self.max_tokens, self.dim = name, max_tokens, DIM
+    With another ``salt`` words have other directions, as those of another model.
+    """
+
+    def __init__(self, name: str = "fake", max_tokens: int = 64, dim: int = DIM, salt: str = "") -> None:
+        self.name, self.max_tokens, self.dim, self._salt = name, max_tokens, dim, salt
         self.precision, self.runtime = "float32", "none"
         self.texts: list[str] = []
         self._lock = threading.Lock()
@@ -42,19 +46,25 @@ class FakeEncoder:
             for text, tokens in zip(texts, self.count_tokens(texts), strict=True):
                 if tokens > self.max_tokens:
                     raise ValueError(f"{len(text)} characters are {tokens} tokens")
-        return np.array([_direction(text) for text in texts], dtype=np.float32).reshape(len(texts), DIM)
+        rows = [_direction(text, self.dim, self._salt) for text in texts]
+        return np.array(rows, dtype=np.float32).reshape(len(texts), self.dim)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """A token for each four characters, and two around them."""
         return [2 + -(-len(text) // 4) for text in texts]
 
 
-def _direction(text: str) -> NDArray[np.float32]:
-    total = np.full(DIM, 1e-3, dtype=np.float32)
+def _direction(text: str, dim: int, salt: str) -> NDArray[np.float32]:
+    total = np.full(dim, 1e-3, dtype=np.float32)
     for word in re.findall(r"\w+", text.lower()):
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
-        total += np.random.default_rng(seed).standard_normal(DIM).astype(np.float32)
+        total += _word_direction(salt + word, dim)
     return total / np.float32(np.linalg.norm(total))
+
+
+@functools.lru_cache(4096)
+def _word_direction(word: str, dim: int) -> NDArray[np.float32]:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).standard_normal(dim).astype(np.float32)
 
 
 def fake_parse(path: Path, filename: str, content_type: str | None = None) -> ParsedDocument:

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingest.chunking import ChunkingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """By which encoder, by its name, and with which settings a generation's chunks were made."""
+
+    encoder: str
+    chunking: ChunkingSettings
+
 
 @dataclass(slots=True)
 class GenerationModel:
-    """Generations by number, with their states. ``promoted`` are those that were live, the last promoted one last."""
+    """Generations by number, with their states and contents. ``promoted`` are those that were live, the last promoted one last.
 
+    ``contents`` are also of what is live without being a state yet: it is in memory.
+    """
+
+    contents: dict[int, Content]
     live: int = 1
     states: dict[int, str] = field(default_factory=dict)
     promoted: list[int] = field(default_factory=lambda: [1])
+
+    @property
+    def content(self) -> Content:
+        """What is live."""
+        return self.contents[self.live]
 
     def next(self) -> int:
         """The number of the next one."""
@@ -21,7 +40,7 @@ class GenerationModel:
         """Forget what was begun and is not complete; gives the numbers."""
         begun = {number for number, state in self.states.items() if state == "building"}
         for number in begun:
-            del self.states[number]
+            del self.states[number], self.contents[number]
         return begun
 
     def ready(self) -> int | None:
@@ -49,6 +68,6 @@ class GenerationModel:
 
     def drop(self, number: int) -> None:
         """Forget one that is not live."""
-        del self.states[number]
+        del self.states[number], self.contents[number]
         if number in self.promoted:
             self.promoted.remove(number)

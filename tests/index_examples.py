@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fakes import FakeEncoder
 from hypothesis import strategies as st
 from index_model import COLLECTION
 
@@ -29,6 +30,14 @@ MODES = ("hybrid", "dense", "lexical")
 # As it is by default, and into the smallest pieces.
 CHUNKINGS = [ChunkingSettings(), ChunkingSettings(target_tokens=32, minimum_tokens=0)]
 LANGUAGES = [None, "none", "german"]
+
+# The first one's vectors are as long as the second's, which only their values tell apart, and not as long as the third's. Their
+# windows are of few words, so that documents have several chunks.
+ENCODERS = [
+    FakeEncoder("first@1", max_tokens=24),
+    FakeEncoder("second@1", max_tokens=24, salt="second"),
+    FakeEncoder("third@1", max_tokens=32, dim=96, salt="third"),
+]
 
 words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 documents = st.fixed_dictionaries(

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from infra.database import Database
 from infra.tables import ChunkRow, Collection, Document, DocumentVersion, ExtractedText, Vector
+from ingest.chunking import DEFAULT_CHUNKING, ChunkingSettings
 from ingest.document import DocumentInput
-from ingest.elements import encoded_text
+from ingest.plain import parse_plain
+from ingest.prepare import cut
 from retrieval.access import Access
 from retrieval.encoders.encoder import Encoder
 from retrieval.filters import DocumentFacts, parse_filter
@@ -56,10 +58,14 @@ class Question:
 
 @dataclass(slots=True)
 class IndexModel:
-    """The documents of a collection by their external ids; words are of ``language``."""
+    """The documents of a collection by their external ids; words are of ``language``.
+
+    ``encoder`` and ``chunking`` are those of the live chunks.
+    """
 
     database: Database
     encoder: Encoder
+    chunking: ChunkingSettings = DEFAULT_CHUNKING
     language: str | None = None
     documents: dict[str, Stored] = field(default_factory=dict)
     _fresh: dict[FieldLengths | None, CollectionView] = field(default_factory=dict)
@@ -92,8 +98,9 @@ class IndexModel:
             self.documents[item.external_id] = Stored(facts, text, self._chunks(session, facts, text))
         self._fresh.clear()
 
-    def read_chunks(self) -> None:
-        """Note that another set of chunks is live."""
+    def read_chunks(self, encoder: Encoder, chunking: ChunkingSettings) -> None:
+        """Note that another set of chunks may be live, which these made."""
+        self.encoder, self.chunking = encoder, chunking
         with self.database.read() as session:
             self.documents = {
                 id_: replace(stored, chunks=self._chunks(session, stored.facts, stored.text))
@@ -102,22 +109,26 @@ class IndexModel:
         self._fresh.clear()
 
     def _chunks(self, session: Session, facts: DocumentFacts, text: str) -> dict[str, IndexedChunk]:
-        """The live chunks of a document, each with the vector of its own text."""
+        """The live chunks of a document, which must be those that encoder and settings make, each with the vector of its text."""
         rows = session.execute(
             select(ChunkRow, Vector.data)
-            .join(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == self.encoder.name))
+            .outerjoin(Vector, (Vector.hash == ChunkRow.vector_hash) & (Vector.encoder == self.encoder.name))
             .join(Collection, Collection.chunk_set == ChunkRow.chunk_set)
             .where(ChunkRow.document_id == facts.id, Collection.name == COLLECTION)
             .order_by(ChunkRow.ordinal)
         ).all()
-        assert rows
+        wanted = cut(replace(parse_plain(text), title=facts.title), self.encoder, self.chunking)
+        assert [(row.char_start, row.char_end, row.context) for row, _ in rows] == [
+            (piece.chunk.start, piece.chunk.end, piece.chunk.context) for piece in wanted
+        ]
         assert [(row.ordinal, row.version) for row, _ in rows] == [(n, facts.version) for n in range(len(rows))]
+        vectors = self.encoder.encode([piece.embedded_text for piece in wanted])
         chunks, end = {}, 0
-        for row, data in rows:
-            own, vector = text[row.char_start : row.char_end], np.frombuffer(data, dtype=np.float32)
-            assert np.array_equal(vector, self.encoder.encode([encoded_text(row.context, own)])[0])
+        for (row, data), exact in zip(rows, vectors, strict=True):
+            assert data == exact.tobytes()
+            own = text[row.char_start : row.char_end]
             repeated = max(0, end - row.char_start)
-            chunks[row.id] = IndexedChunk(row.key, row.context, own, vector, row.page, repeated)
+            chunks[row.id] = IndexedChunk(row.key, row.context, own, exact, row.page, repeated)
             end = row.char_end
         return chunks
 

@@ -16,8 +16,10 @@ import pytest
 from index_model import COLLECTION
 
 from infra.database import Database
+from ingest.collections import get_collection
 from retrieval import index as own_index
 from retrieval.encoders.encoder import Encoder
+from retrieval.encoders.others import OtherEncoders
 from retrieval.generations.layered_view import LayeredView
 from retrieval.generations.manifest import Damaged, read_manifest
 from retrieval.generations.states import folder_of
@@ -65,18 +67,26 @@ def _counted(real: Callable[..., Any], name: str, called: list[str], call: int, 
 
 
 class Implementation(Protocol):
-    """Opens an index over a database, as each process has one. ``exact``: its BM25 is that of the index in memory."""
+    """Opens an index over a database, as each process has one. ``exact``: its BM25 is that of the index in memory.
+    ``in_files``: its generations have files.
+
+    ``others`` are the encoders that collections may have besides that of the process.
+    """
 
     name: str
     exact: bool
+    in_files: bool
 
-    def __init__(self, database: Database, encoder: Encoder, folder: Path, url: str | None) -> None: ...
+    def __init__(self, database: Database, others: OtherEncoders, folder: Path, url: str | None) -> None: ...
 
-    def open(self) -> Views:
-        """The index of another process."""
+    def open(self, encoder: Encoder) -> Views:
+        """The index of another process, which is set to ``encoder``."""
 
     def live_files(self) -> tuple[int, int] | None:
         """Number and revision of the files that a search must have used; ``None`` where there are none that can be."""
+
+    def drop_set(self, encoder: str, chunk_set: int) -> None:
+        """What follows when a chunk set was dropped."""
 
     def points(self) -> Sequence[Point]:
         """What a process does while it brings its index up to date, wherever it may end."""
@@ -92,21 +102,25 @@ _FOLLOWING: Sequence[Point] = (
 
 @dataclass(slots=True)
 class InMemory:
-    """Every process has all in memory: generations are built and promoted, and their files are not here."""
+    """Every process has all in memory: generations are chunks, without files."""
 
     database: Database
-    encoder: Encoder
+    others: OtherEncoders
     folder: Path
     url: str | None = None
     name = "memory"
     exact = True
+    in_files = False
 
-    def open(self) -> Views:
-        return Index(self.database, self.encoder)
+    def open(self, encoder: Encoder) -> Views:
+        return Index(self.database, encoder, others=self.others)
 
     def live_files(self) -> tuple[int, int] | None:
         """See ``Implementation``."""
         return None
+
+    def drop_set(self, encoder: str, chunk_set: int) -> None:
+        """See ``Implementation``: what is not live is in no memory, and files go with their generation."""
 
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""
@@ -118,14 +132,15 @@ class InFiles:
     """A generation's files, mapped, and what changed since in memory."""
 
     database: Database
-    encoder: Encoder
+    others: OtherEncoders
     folder: Path
     url: str | None = None
     name = "files"
     exact = True
+    in_files = True
 
-    def open(self) -> Views:
-        return Index(self.database, self.encoder, self.folder)
+    def open(self, encoder: Encoder) -> Views:
+        return Index(self.database, encoder, self.folder, others=self.others)
 
     def live_files(self) -> tuple[int, int] | None:
         """See ``Implementation``."""
@@ -140,6 +155,9 @@ class InFiles:
             return None
         return (state.base.number, state.base.revision) if manifest.language == state.language else None
 
+    def drop_set(self, encoder: str, chunk_set: int) -> None:
+        """See ``Implementation``: what is not live is in no memory, and files go with their generation."""
+
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""
         return [
@@ -152,27 +170,37 @@ class InFiles:
 
 @dataclass(slots=True)
 class InMilvus:
-    """One index in Milvus that all processes share; generations of files are nothing to it."""
+    """One index in Milvus that all processes share; generations are chunks, each set of them with an index."""
 
     database: Database
-    encoder: Encoder
+    others: OtherEncoders
     folder: Path
     url: str | None = None
     name = "milvus-lite"
     exact = False
+    in_files = False
 
-    def open(self) -> Views:
+    def open(self, encoder: Encoder) -> Views:
         from retrieval.milvus.index import MilvusIndex
         from retrieval.milvus.ledger import open_ledger
 
         assert self.url is not None
         # A writer that was killed in this very process lives, as far as its number tells.
         ledger = open_ledger(self.database, expiry_s=0.0)
-        return MilvusIndex(self.database, self.encoder, self.url, ledger=ledger, grace_s=0.0)
+        return MilvusIndex(self.database, encoder, self.url, others=self.others, ledger=ledger, grace_s=0.0)
 
     def live_files(self) -> tuple[int, int] | None:
         """See ``Implementation``."""
         return None
+
+    def drop_set(self, encoder: str, chunk_set: int) -> None:
+        """See ``Implementation``."""
+        from retrieval.milvus.index import drop_set
+
+        assert self.url is not None
+        with self.database.read() as session:
+            collection = get_collection(session, COLLECTION)
+        drop_set(self.database, self.url, None, collection, encoder, chunk_set)
 
     def points(self) -> Sequence[Point]:
         """See ``Implementation``."""

@@ -6,15 +6,18 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 import structlog
 from sqlalchemy import func, select
 
 from infra.database import Database
+from infra.errors import Unavailable
 from infra.tables import Change, Collection, Document
 from retrieval.encoders.encoder import Encoder
 from retrieval.encoders.others import OtherEncoders, encoder_of
 from retrieval.filters import DocumentFacts
+from retrieval.lexical.language import LANGUAGES
 from retrieval.milvus.connection import MilvusConnection
 from retrieval.milvus.ledger import Ledger, Standing, open_ledger, resume_point
 from retrieval.milvus.schema import collection_of, create_index, index_name, open_index
@@ -75,14 +78,15 @@ class MilvusIndex:
         with self._lock:
             lock = self._locks.setdefault(state.id, threading.Lock())
         view = self._views.get(state.id)
-        if view is None or view.index != index or view.failed or not _has(self._ledger.read(index), state):
+        if not _serves(view, index) or not _has(self._ledger.read(index), state):
             with lock:
                 view = self._views.get(state.id)
-                if view is None or view.index != index or view.failed:
+                # Without a publication the index is to be made, or was dropped and is to be made again.
+                if not _serves(view, index) or not self._ledger.read(index).stamp:
                     view = self._attach(state, index, encoder)
                 with self._ledger.writing(view.index, self._wait_s, lambda standing: _has(standing, state)) as standing:
                     if standing is not None:
-                        self._take_in(view, standing, state)
+                        self._write(view, standing, state)
                 self._views[state.id] = view
         view.sweep()
         return view
@@ -120,6 +124,13 @@ class MilvusIndex:
         if standing.stamp and (not there or standing.seq > newest):
             self._ledger.publish(index, standing, replace(standing, seq=0, built=False, resume=""))
             log.warning("index.restarted", index=index, lost=not there)
+
+    def _write(self, view: MilvusView, standing: Standing, state: CollectionState) -> None:
+        try:
+            self._take_in(view, standing, state)
+        except Unavailable:
+            view.failed = True  # Milvus may have lost the index
+            raise
 
     def _take_in(self, view: MilvusView, standing: Standing, state: CollectionState) -> None:
         if not standing.built:
@@ -196,12 +207,18 @@ class MilvusIndex:
 def drop_set(
     database: Database, url: str, token: str | None, collection: Collection, encoder: str, chunk_set: int
 ) -> None:
-    """Remove the index in Milvus of a chunk set that no generation has any more; nothing happens if there is none."""
+    """Remove the indexes in Milvus of a chunk set that no generation has any more; nothing happens if there is none.
+
+    It may have one for each language that the collection once had, and a later set may have its number.
+    """
     connection, ledger = MilvusConnection(url, token), open_ledger(database)
-    index = index_name(collection.id, encoder, collection.language, chunk_set)
+    languages = (None, *LANGUAGES)
     try:
-        connection.drop(index)
-        ledger.forget(index)
+        names = {index_name(collection.id, encoder, language, chunk_set) for language in languages}
+        now = index_name(collection.id, encoder, collection.language, chunk_set)
+        for index in sorted(names & {now, *ledger.names()}):
+            connection.drop(index)
+            ledger.forget(index)
     finally:
         connection.close()
         ledger.close()
@@ -236,6 +253,10 @@ class DatabaseFacts:
                 known |= {row.id: document_facts(row) for row in rows}
             self._known, self._seq = known, newest
             return known
+
+
+def _serves(view: MilvusView | None, index: str) -> TypeGuard[MilvusView]:
+    return view is not None and view.index == index and not view.failed
 
 
 def _has(standing: Standing, state: CollectionState) -> bool:

@@ -20,6 +20,7 @@ from ingest.commit import delete_document
 from ingest.document import DocumentInput
 from ingest.generation import build, complete, promote, rollback
 from ingest.pipeline import Ingestion, ingest_batch
+from ingest.rechunk import rechunk
 from retrieval.access import EVERYTHING
 from retrieval.dense.report import RecallTarget
 from retrieval.encoders.encoder import HashingEncoder
@@ -213,6 +214,20 @@ def test_another_chunker_is_a_generation_too(house: House) -> None:
     with house.database.read() as session:
         assert set(session.scalars(select(Document.chunking))) == {ChunkingSettings().fingerprint}
     assert check_integrity(house.database, engine.index).ok
+
+
+def test_another_chunker_holds_though_there_are_no_documents_yet(house: House) -> None:
+    with house.database.write() as session:
+        for name in "abc":
+            delete_document(session, get_collection(session, "default"), name)
+    rechunk(house.old, IndexFiles(house.database, OLD, house.folder), "default", SMALL, lambda *_: None)
+    assert read_chunking(house.row().chunking) == SMALL
+    house.put(house.old, "d")
+    with house.database.read() as session:
+        assert session.scalars(select(Document.chunking)).all() == [SMALL.fingerprint]
+    rollback(house.old, "default")
+    assert house.row().chunking is None
+    assert check_integrity(house.database, house.engine(OLD).index).ok
 
 
 def test_neighbours_are_of_the_same_set(house: House) -> None:

@@ -17,10 +17,11 @@ from sqlalchemy import delete
 from infra.database import Database, open_database
 from infra.errors import Unavailable
 from infra.tables import Change
+from ingest.chunking import ChunkingSettings
 from ingest.collections import create_collection, delete_collection, get_collection, set_language
 from ingest.commit import delete_document
 from ingest.document import Attributes, DocumentInput
-from ingest.generation import build
+from ingest.generation import build, promote
 from ingest.generation import rollback as back
 from ingest.pipeline import ingest_batch
 from retrieval.access import EVERYTHING, Access
@@ -325,6 +326,21 @@ def test_a_deleted_collection_is_dropped_from_milvus(sqlite_database: Database, 
     assert found(engine_of(sqlite_database, indexes[0]), "parking") == ["a"]
 
 
+def test_what_milvus_lost_is_built_again_though_a_change_is_taken_in_first(
+    sqlite_database: Database, indexes: list[MilvusIndex]
+) -> None:
+    engine = engine_of(sqlite_database, indexes[0])
+    put(sqlite_database, "a", "Parking here.")
+    assert found(engine, "parking") == ["a"]
+    (view,) = indexes[0].current([state_of(sqlite_database)])
+    view._connection.drop(view.index)
+    put(sqlite_database, "b", "Parking there.")
+    with pytest.raises(Unavailable):
+        found(engine, "parking")
+    assert sorted(found(engine, "parking")) == ["a", "b"]
+    assert check_integrity(sqlite_database, indexes[0]).ok
+
+
 def test_what_was_replaced_is_deleted_after_the_grace_time(sqlite_database: Database, milvus_url: str) -> None:
     index = MilvusIndex(sqlite_database, FakeEncoder(), milvus_url, grace_s=0.0)
     put(sqlite_database, "a", "Parking here.")
@@ -410,3 +426,46 @@ def test_another_encoder_is_another_index_until_its_generation_is_dropped(
         drop(session, collection, 2)
     drop_set(sqlite_database, milvus_url, None, collection, "hashing-256", 2)
     assert not there()
+
+
+def test_what_came_while_a_generation_was_looked_at_is_in_it_when_it_is_live(
+    sqlite_database: Database, milvus_url: str
+) -> None:
+    put(sqlite_database, "a", "Parking is behind the depot.")
+    ingestion, settings = fake_ingestion(sqlite_database), ChunkingSettings("size", 40, 10)
+    build(ingestion, IndexFiles(sqlite_database, FakeEncoder(), None), "default", RecallTarget(), chunking=settings)
+    index = MilvusIndex(sqlite_database, FakeEncoder(), milvus_url)
+    engine = engine_of(sqlite_database, index)
+    ahead = replace(engine, generations={"default": 2})
+    assert found(ahead, "Parking") == ["a"]
+    put(sqlite_database, "b", "Cycling is paid for.")
+    assert found(ahead, "Parking") == ["a"]
+    promote(ingestion, "default")
+    assert found(engine, "Cycling") == ["b", "a"]
+    assert check_integrity(sqlite_database, index).ok
+    index.close()
+
+
+def test_a_set_that_is_dropped_is_dropped_in_every_language(sqlite_database: Database, milvus_url: str) -> None:
+    """A later set may have its number, and would be taken for it."""
+    put(sqlite_database, "a", "Parking is behind the depot.")
+    ingestion, settings = fake_ingestion(sqlite_database), ChunkingSettings("size", 40, 10)
+    files, index = (
+        IndexFiles(sqlite_database, FakeEncoder(), None),
+        MilvusIndex(sqlite_database, FakeEncoder(), milvus_url),
+    )
+    engine = engine_of(sqlite_database, index)
+    for _ in range(2):
+        made = build(ingestion, files, "default", RecallTarget(), chunking=settings, live=True)
+        assert made["generation"] == 2
+        with sqlite_database.write() as session:
+            set_language(session, get_collection(session, "default"), "german")
+        assert found(engine, "Parking", mode="lexical") == ["a"]
+        assert check_integrity(sqlite_database, index).ok
+        back(ingestion, "default")
+        with sqlite_database.write() as session:
+            collection = get_collection(session, "default")
+            set_language(session, collection, None)
+            drop(session, collection, 2)
+        drop_set(sqlite_database, milvus_url, None, collection, "fake", 2)
+    index.close()
