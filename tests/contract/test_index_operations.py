@@ -20,7 +20,7 @@ from index_machine import IndexMachine
 from indexes import IMPLEMENTATIONS
 
 # The usual run, and where each operation takes some calls to another process; ``--operations`` asks for another.
-OPERATIONS, FEWER, STEPS = 400, 200, 50
+OPERATIONS, FEWER, STEPS = 500, 200, 50
 # Of the first few choices of operations, the one with the fewest until all that is worth it has come about.
 CHOICE = 4
 SEEN = {

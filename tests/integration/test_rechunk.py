@@ -232,8 +232,8 @@ def test_documents_that_never_stop_coming_do_not_keep_the_settings_away(
         looks.append(1)
         ingest_batch(ingestion, "default", [DocumentInput("d1", text=text(100 + len(looks)))])
 
-    filled = generation._fill
-    monkeypatch.setattr(generation, "_fill", fill_and_replace)
+    filled = generation._complete
+    monkeypatch.setattr(generation, "_complete", fill_and_replace)
     cut_again(ingestion, SIZE)
     assert len(looks) < 10
     assert {chunking for _, _, chunking in state(database)} == {ChunkingSettings("size", 40, 10).fingerprint}
