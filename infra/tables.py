@@ -30,7 +30,10 @@ class Base(DeclarativeBase):
 
 
 class Collection(Base):
-    """A named set of documents with one live index generation, whose chunks are those of ``chunk_set``."""
+    """A named set of documents with one live index generation, whose chunks are those of ``chunk_set``.
+
+    ``last_generation`` is the highest number that one ever had: a number that was dropped is not given again.
+    """
 
     __tablename__ = "collections"
 
@@ -43,6 +46,7 @@ class Collection(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     generation: Mapped[int] = mapped_column(default=1)
     chunk_set: Mapped[int] = mapped_column(default=1, server_default="1")
+    last_generation: Mapped[int] = mapped_column(default=1, server_default="1")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

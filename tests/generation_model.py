@@ -17,13 +17,15 @@ class Content:
 
 @dataclass(slots=True)
 class GenerationModel:
-    """Generations by number, with their states and contents. ``promoted`` are those that were live, the last promoted one last.
+    """Generations by number, with their states and contents. ``promoted`` are those that were live, the last promoted one last;
+    ``last`` is the highest number that was ever given.
 
     ``contents`` are also of what is live without being a state yet: it is in memory.
     """
 
     contents: dict[int, Content]
     live: int = 1
+    last: int = 1
     states: dict[int, str] = field(default_factory=dict)
     promoted: list[int] = field(default_factory=lambda: [1])
 
@@ -32,9 +34,10 @@ class GenerationModel:
         """What is live."""
         return self.contents[self.live]
 
-    def next(self) -> int:
-        """The number of the next one."""
-        return max([self.live, *self.states]) + 1
+    def begin(self, number: int, state: str, content: Content) -> None:
+        """Know of one that was begun, or has gone on."""
+        self.states[number], self.contents[number] = state, content
+        self.last = max(self.last, number)
 
     def give_up(self) -> set[int]:
         """Forget what was begun and is not complete; gives the numbers."""

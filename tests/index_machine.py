@@ -81,8 +81,8 @@ class IndexMachine(DocumentMachine):
     def _built(self, number, state, content):
         # One that was begun is taken up, or given up.
         begun = self.generations.give_up()
-        assert number in {self.generations.next(), *begun}
-        self.generations.states[number], self.generations.contents[number] = "ready", content
+        assert number in {self.generations.last + 1, *begun}
+        self.generations.begin(number, "ready", content)
         if state == "live":
             with self._switching():
                 self.generations.promote(number)
@@ -260,6 +260,7 @@ class IndexMachine(DocumentMachine):
             with self._switching():
                 self.generations.promote(live)
         self.generations.states = rows
+        self.generations.last = max([self.generations.last, *rows])
 
     @rule(which=st.integers(0, 100), kind=st.sampled_from(["cut", "file", "folder", "manifest"]))
     def damage_files(self, which, kind):

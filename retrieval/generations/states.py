@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from infra.clock import iso, now
@@ -55,7 +55,8 @@ def begin_build(
         session.delete(row)
         remove_unused_sets(session, collection, row.encoder)
     session.flush()
-    number = _next_number(session, collection)
+    collection.last_generation += 1
+    number = collection.last_generation
     row = Generation(
         id=new_id("gen"),
         collection_id=collection.id,
@@ -189,11 +190,6 @@ def numbered(session: Session, collection: Collection, number: int) -> Generatio
     raise NotFound(
         f"Collection {collection.name!r} has no generation {number}; there are: {there}.", code="generation_not_found"
     )
-
-
-def _next_number(session: Session, collection: Collection) -> int:
-    highest = session.scalar(select(func.max(Generation.number)).where(Generation.collection_id == collection.id))
-    return max(highest or 0, collection.generation) + 1
 
 
 def abandoned(row: Generation) -> bool:

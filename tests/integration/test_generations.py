@@ -473,3 +473,10 @@ def test_readers_see_every_document_once_through_promotions_and_merges(files: In
     engine = reader(files)
     same_answers(engine, fake_engine(files.database))
     assert check_integrity(files.database, engine.index).ok
+
+
+def test_a_number_that_was_dropped_is_not_given_again(files: IndexFiles) -> None:
+    first = build(files, "default", RecallTarget())["generation"]
+    with files.database.write() as session:
+        drop(session, get_collection(session, "default"), first)
+    assert build(files, "default", RecallTarget())["generation"] == first + 1

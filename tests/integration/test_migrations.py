@@ -30,7 +30,7 @@ def test_all_tables_are_there(database: Database) -> None:
 def test_migrating_again_changes_nothing(database: Database) -> None:
     migrate(database)
     with database.engine.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0005"
+        assert MigrationContext.configure(connection).get_current_revision() == "0006"
 
 
 def test_downgrade_removes_everything(database: Database) -> None:
