@@ -209,7 +209,7 @@ def drop_set(
 ) -> None:
     """Remove the indexes in Milvus of a chunk set that no generation has any more; nothing happens if there is none.
 
-    It may have one for each language that the collection once had, and a later set may have its number.
+    It may have one for each language that the collection once had.
     """
     connection, ledger = MilvusConnection(url, token), open_ledger(database)
     languages = (None, *LANGUAGES)

@@ -413,19 +413,20 @@ def test_another_encoder_is_another_index_until_its_generation_is_dropped(
     gone = index_name(state_of(sqlite_database).id, "hashing-256", None, 2)
     index.close()
 
-    def there() -> bool:
-        connection = MilvusConnection(milvus_url, None)
-        try:
-            return open_index(connection, gone)
-        finally:
-            connection.close()
-
-    assert there()
+    assert there(milvus_url, gone)
     with sqlite_database.write() as session:
         collection = get_collection(session, "default")
         drop(session, collection, 2)
     drop_set(sqlite_database, milvus_url, None, collection, "hashing-256", 2)
-    assert not there()
+    assert not there(milvus_url, gone)
+
+
+def there(url: str, index: str) -> bool:
+    connection = MilvusConnection(url, None)
+    try:
+        return open_index(connection, index)
+    finally:
+        connection.close()
 
 
 def test_what_came_while_a_generation_was_looked_at_is_in_it_when_it_is_live(
@@ -447,25 +448,22 @@ def test_what_came_while_a_generation_was_looked_at_is_in_it_when_it_is_live(
 
 
 def test_a_set_that_is_dropped_is_dropped_in_every_language(sqlite_database: Database, milvus_url: str) -> None:
-    """A later set may have its number, and would be taken for it."""
     put(sqlite_database, "a", "Parking is behind the depot.")
-    ingestion, settings = fake_ingestion(sqlite_database), ChunkingSettings("size", 40, 10)
-    files, index = (
-        IndexFiles(sqlite_database, FakeEncoder(), None),
-        MilvusIndex(sqlite_database, FakeEncoder(), milvus_url),
-    )
+    encoder, settings = FakeEncoder(), ChunkingSettings("size", 40, 10)
+    ingestion, files = fake_ingestion(sqlite_database), IndexFiles(sqlite_database, encoder, None)
+    index = MilvusIndex(sqlite_database, encoder, milvus_url)
     engine = engine_of(sqlite_database, index)
-    for _ in range(2):
-        made = build(ingestion, files, "default", RecallTarget(), chunking=settings, live=True)
-        assert made["generation"] == 2
+    build(ingestion, files, "default", RecallTarget(), chunking=settings, live=True)
+    for language in (None, "german"):
         with sqlite_database.write() as session:
-            set_language(session, get_collection(session, "default"), "german")
+            set_language(session, get_collection(session, "default"), language)
         assert found(engine, "Parking", mode="lexical") == ["a"]
-        assert check_integrity(sqlite_database, index).ok
-        back(ingestion, "default")
-        with sqlite_database.write() as session:
-            collection = get_collection(session, "default")
-            set_language(session, collection, None)
-            drop(session, collection, 2)
-        drop_set(sqlite_database, milvus_url, None, collection, "fake", 2)
+    back(ingestion, "default")
     index.close()
+    names = [index_name(state_of(sqlite_database).id, encoder.name, language, 2) for language in (None, "german")]
+    assert [there(milvus_url, name) for name in names] == [True, True]
+    with sqlite_database.write() as session:
+        collection = get_collection(session, "default")
+        drop(session, collection, 2)
+    drop_set(sqlite_database, milvus_url, None, collection, encoder.name, 2)
+    assert [there(milvus_url, name) for name in names] == [False, False]
