@@ -7,6 +7,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from service import CACHE_DIR
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -24,8 +25,8 @@ TEXTS = ["Unused leave lapses on 31 March.", "", "café au lait", "Visitors park
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache() -> Path:
+    return CACHE_DIR
 
 
 def load(runtime: RuntimeName, cache: Path) -> SentenceEncoder:
