@@ -25,8 +25,6 @@ Progress = Callable[[str, Mapping[str, int]], None]
 # The kind of the jobs that do this, and the option that says what is asked for.
 RECHUNK = "rechunk"
 CHUNKING = "chunking"
-# Another build holds the collection: a look again after so many seconds.
-_RETRY_S = 30
 
 
 def request_chunking(
@@ -93,5 +91,5 @@ def rechunk(
     except Conflict as conflict:
         if conflict.code != "build_running":
             raise
-        raise Busy(conflict.detail, retry_after_s=_RETRY_S) from conflict
+        raise Busy(conflict.detail) from conflict
     return counts | {"modified": documents}

@@ -13,14 +13,13 @@ from typing import Any
 import psutil
 import pytest
 from fakes import fake_engine, fake_ingestion
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from infra.clock import now
 from infra.database import Database
 from infra.errors import NotFound
 from infra.owner import is_gone, owner_name
 from infra.tables import Document, Job, JobItem, Source
-from ingest.chunking import ChunkingSettings, read_chunking
 from ingest.collections import create_collection, delete_collection, get_collection
 from ingest.commit import delete_document, find_document, note_pending
 from ingest.document import Attributes, DocumentInput
@@ -37,8 +36,7 @@ from ingest.jobs import (
     submit_for,
 )
 from ingest.pipeline import ingest_batch
-from ingest.rechunk import rechunk, request_chunking
-from ingest.runner import JobRunner, Stopped, sweep
+from ingest.runner import JobRunner, sweep
 from ingest.spool import Spool
 from ingest.uploads import cancel_job, submit_uploads, supersede, waiting_blobs
 from retrieval.access import EVERYTHING
@@ -444,77 +442,3 @@ def test_sweeping_forgets_documents_that_nothing_will_make_ready(database: Datab
     sweep(ingestion, spool)
     with database.read() as session:
         assert set(session.scalars(select(Document.external_id))) == {"ready", "failed", "queued"}
-
-
-def test_a_rechunk_job_cuts_documents_and_lets_the_settings_hold(
-    database: Database, spool: Spool, runner: JobRunner
-) -> None:
-    text = "\n\n".join(f"Paragraph number {n} says something of its own, at some length." for n in range(40))
-    ingest_batch(runner.ingestion, "default", [DocumentInput(f"{n}", text=text) for n in range(10)])
-    wanted = {"strategy": "size", "target_tokens": 32}
-    with database.write() as session:
-        collection = get_collection(session, "default")
-        before = session.scalar(select(func.sum(Document.chunk_count))) or 0
-        job = request_chunking(session, collection, wanted, "me")
-        assert job is not None
-        assert collection.chunking is None
-        job_id = job.id
-    assert run_once(runner)
-    done = show(database, job_id)
-    assert (done["status"], done["counts"]["modified"], done["counts"]["scanned"]) == ("succeeded", 10, 10)
-    with database.read() as session:
-        assert (session.scalar(select(func.sum(Document.chunk_count))) or 0) > before
-        assert {d.version for d in session.scalars(select(Document))} == {1}
-        assert get_collection(session, "default").chunking == read_chunking(wanted).as_json()
-
-
-def test_settings_that_change_while_documents_are_cut_again_are_followed(
-    database: Database, spool: Spool, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ingest_batch(runner.ingestion, "default", [DocumentInput("a", text="Some text. " * 200)])
-    with database.write() as session:
-        collection = get_collection(session, "default")
-        job = request_chunking(session, collection, {"target_tokens": 40}, "me")
-        assert job is not None
-        job_id = job.id
-    asked: list[int] = []
-
-    def changing(ingestion: Any, files: Any, name: str, settings: ChunkingSettings, progress: Any) -> dict[str, int]:
-        asked.append(settings.target_tokens)
-        counts = rechunk(ingestion, files, name, settings, progress)
-        if len(asked) == 1:
-            with database.write() as session:
-                again = request_chunking(session, get_collection(session, "default"), {"target_tokens": 50}, "me")
-                assert again is not None
-                assert again.id == job_id
-        return counts
-
-    monkeypatch.setattr("ingest.runner.rechunk", changing)
-    runner.run(job_id)
-    assert asked == [40, 50]
-    assert show(database, job_id)["status"] == "succeeded"
-    stored = row(database, "a")
-    assert stored is not None
-    assert stored.chunking == read_chunking({"target_tokens": 50}).fingerprint
-
-
-def test_a_stop_while_documents_are_cut_again_gives_the_job_back(
-    database: Database, spool: Spool, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ingest_batch(runner.ingestion, "default", [DocumentInput(f"{n}", text="Some text. " * 200) for n in range(20)])
-    with database.write() as session:
-        job = request_chunking(session, get_collection(session, "default"), {"target_tokens": 40}, "me")
-        assert job is not None
-        job_id = job.id
-
-    def stopping(ingestion: Any, files: Any, name: str, settings: ChunkingSettings, progress: Any) -> dict[str, int]:
-        runner.stop()
-        return rechunk(ingestion, files, name, settings, progress)
-
-    monkeypatch.setattr("ingest.runner.rechunk", stopping)
-    with pytest.raises(Stopped):
-        runner.run(job_id)
-    assert show(database, job_id)["status"] == "queued"
-    monkeypatch.undo()
-    assert run_once(JobRunner(runner.ingestion, spool, no_source))
-    assert (show(database, job_id)["status"], show(database, job_id)["counts"]["modified"]) == ("succeeded", 20)
